@@ -1,0 +1,262 @@
+"""Each deck, in a real browser, slide by slide, with nothing outside it."""
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools.offline import copy_libraries
+from tools.record import CHAPTERS, ROOT
+from tools.slides import arrange, build, relink, title_of
+
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NODE_MODULES = ROOT / "node_modules"
+CHAPTER_FILES = sorted(CHAPTERS.glob("*.ipynb"))
+SMALLEST_CODE = 14  # pixels at 1280 × 720
+
+# What is wrong with the slide in view, in words; [] if nothing.
+INSPECT = """
+() => {
+  const slide = Reveal.getCurrentSlide(), wrong = [];
+  const box = slide.getBoundingClientRect();
+  const inside = r => r.left >= box.left - 1 && r.right <= box.right + 1
+    && r.top >= box.top - 1 && r.bottom <= box.bottom + 1;
+  if (slide.scrollHeight > slide.clientHeight)
+    wrong.push(`is ${slide.scrollHeight} px high, room for ${slide.clientHeight}`);
+  if (slide.scrollWidth > slide.clientWidth)
+    wrong.push(`is ${slide.scrollWidth} px wide, room for ${slide.clientWidth}`);
+  const parts = 'pre, img, table, svg, p, li, h1, h2, h3';
+  for (const part of slide.querySelectorAll(parts)) {
+    const r = part.getBoundingClientRect();
+    if (r.width && r.height && !inside(r))
+      wrong.push(`${part.tagName} leaves the slide: ${part.textContent.slice(0, 40)}`);
+    if (part.tagName === 'PRE' && part.scrollWidth > part.clientWidth + 1)
+      wrong.push(`code is too wide: ${part.textContent.slice(0, 60)}`);
+    if (part.tagName === 'PRE' && parseFloat(getComputedStyle(part).fontSize) < SMALL)
+      wrong.push(`code is too small: ${getComputedStyle(part).fontSize}`);
+  }
+  for (const image of slide.querySelectorAll('img')) {
+    if (!image.complete || !image.naturalWidth) wrong.push('an image is missing');
+    if (!image.alt) wrong.push('an image has no alt text');
+  }
+  const walker = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.parentElement.closest('pre, code, script, style, mjx-container')) continue;
+    if (/\\$[^$]+\\$|\\\\\\(|\\\\\\[|\\\\begin\\{/.test(node.data))
+      wrong.push(`formula not typeset: ${node.data.trim().slice(0, 60)}`);
+  }
+  if (slide.querySelector('mjx-merror, [data-mjx-error]'))
+    wrong.push('a formula has an error');
+  return wrong;
+}
+""".replace("SMALL", str(SMALLEST_CODE - 0.01))
+
+
+def require(present: object, what: str) -> None:
+    """Fail in CI if something is absent; on a laptop skip, and say so loudly."""
+    if present:
+        return
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is absent")
+    warnings.warn(f"SLIDES NOT TESTED: {what} is absent", stacklevel=2)
+    pytest.skip(f"{what} is absent")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    require(chromium, "a browser (chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium, args=CHROMIUM_FLAGS
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory) -> Path:
+    """All decks, built once."""
+    require(NODE_MODULES.exists(), "node_modules (python -m tools setup)")
+    folder = tmp_path_factory.mktemp("slides")
+    build(CHAPTER_FILES, folder, NODE_MODULES)
+    return folder
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a file and collect every outside request and console error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.troubles = []
+
+    def note_request(request):
+        if not request.url.startswith(("file:", "data:", "blob:", "about:")):
+            page.troubles.append(f"asks for {request.url}")
+
+    def note_console(message):
+        if message.type == "error":
+            page.troubles.append(f"console: {message.text}")
+
+    page.on("request", note_request)
+    page.on("requestfailed", lambda r: page.troubles.append(f"failed: {r.url}"))
+    page.on("console", note_console)
+    page.on("pageerror", lambda error: page.troubles.append(f"error: {error}"))
+
+    def open_(path: Path):
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    page.close()
+
+
+def inspect_deck(page) -> tuple[list[str], int, int]:
+    """Visit every slide: (what is wrong, slides, slides with notes)."""
+    page.wait_for_function("window.deckReady === true", timeout=60_000)
+    n_slides = page.evaluate("Reveal.getTotalSlides()")
+    wrong, n_notes = [], 0
+    for index in range(n_slides):
+        page.evaluate(f"Reveal.slide({index})")
+        if page.evaluate("Reveal.getCurrentSlide().querySelector('script') !== null"):
+            page.wait_for_timeout(500)  # it draws itself, then fits
+        page.evaluate("while (Reveal.availableFragments().next) Reveal.nextFragment()")
+        wrong += [f"slide {index + 1} {words}" for words in page.evaluate(INSPECT)]
+        n_notes += page.evaluate("!!(Reveal.getSlideNotes() || '').trim()")
+    return wrong + page.troubles, n_slides, n_notes
+
+
+@pytest.mark.parametrize("chapter", CHAPTER_FILES, ids=lambda path: path.stem)
+def test_deck(chapter, decks, visit):
+    page = visit(decks / f"{chapter.stem}.html")
+    wrong, n_slides, n_notes = inspect_deck(page)
+    assert wrong == []
+    assert 5 <= n_slides <= 40, f"{n_slides} slides, at most 40 fit a lesson"
+    assert n_notes >= 0.8 * n_slides, f"{n_notes} of {n_slides} slides have notes"
+
+
+def test_index_lists_every_deck(decks, visit):
+    page = visit(decks / "index.html")
+    links = page.eval_on_selector_all("li a", "all => all.map(a => a.href)")
+    assert [Path(link).stem for link in links] == [p.stem for p in CHAPTER_FILES]
+    assert page.troubles == []
+
+
+def test_no_exercise_is_given_away(decks):
+    for chapter in CHAPTER_FILES:
+        html = (decks / f"{chapter.stem}.html").read_text("utf-8")
+        for cell in nbformat.read(chapter, as_version=4).cells:
+            if {"solution", "check", "setup"} & set(cell.metadata.get("tags", [])):
+                assert f'id="cell-id={cell.id}"' not in html
+
+
+# --- the machinery, on a small chapter of our own ---------------------------
+
+
+def cell(source: str, kind: str = "-", *tags: str, code: bool = False, **metadata):
+    """A cell with a slide type and tags."""
+    new = nbformat.v4.new_code_cell if code else nbformat.v4.new_markdown_cell
+    metadata = {"slideshow": {"slide_type": kind}, "tags": list(tags), **metadata}
+    return new(source, metadata=metadata)
+
+
+def small_chapter(*more) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(
+        cells=[
+            cell("# A *small* chapter with $x^2$", "slide"),
+            cell("SETUP", "skip", "setup", "hide-cell", code=True),
+            cell("Say hello, $y$.", "notes", "remove-cell", "note"),
+            cell("## Two\n\n$$\\cancel{a} = \\frac{1}{2}$$", "slide"),
+            cell("print(1)", "fragment", code=True),
+            cell("SOLUTION", "-", "solution", "hide-cell", code=True),
+            cell("## Three", "subslide"),
+            *more,
+        ]
+    )
+
+
+@pytest.fixture
+def build_small(tmp_path):
+    require(NODE_MODULES.exists(), "node_modules (python -m tools setup)")
+
+    def build_(*more) -> Path:
+        path = tmp_path / "01_small.ipynb"
+        nbformat.write(small_chapter(*more), path)
+        build([path], tmp_path / "slides", NODE_MODULES)
+        return tmp_path / "slides" / "01_small.html"
+
+    return build_
+
+
+def test_small_deck_is_right(build_small, visit):
+    deck = build_small()
+    wrong, n_slides, n_notes = inspect_deck(visit(deck))
+    assert (wrong, n_slides, n_notes) == ([], 3, 1)
+    html = deck.read_text("utf-8")
+    assert "SETUP" not in html and "SOLUTION" not in html
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (cell("one more line\n\n" * 40), "px high"),
+        (cell("x = '" + "x" * 200 + "'", code=True), "code is too wide"),
+        (cell('<img src="https://example.org/a.png" alt="a">'), "asks for https://ex"),
+        (cell("a $\\badmacro{x}$", code=False), "formula has an error"),
+        (cell('<script>throw Error("oh")</script>'), "error: oh"),
+    ],
+    ids=["high", "wide", "outside", "formula", "script"],
+)
+def test_the_inspection_sees(more, words, build_small, visit):
+    wrong, _, _ = inspect_deck(visit(build_small(more)))
+    assert words in "\n".join(wrong)
+
+
+def test_crowded_slide_shrinks_until_it_fits(build_small, visit):
+    lines = cell("\n".join(f"line_{i} = {i}" for i in range(25)), code=True)
+    page = visit(build_small(lines))
+    assert inspect_deck(page)[0] == []
+    fits = "Number(Reveal.getCurrentSlide().style.getPropertyValue('--fit'))"
+    assert 0.7 <= page.evaluate(fits) < 1
+
+
+def test_arrange_groups_cells():
+    chapter = small_chapter()
+    assert arrange(chapter) == 3
+    marks = [(c.metadata.deck.before, c.metadata.deck.after) for c in chapter.cells]
+    html = "".join(before + after for before, after in marks)
+    assert html.count("<section>") == html.count("</section>") == 3
+    assert html.count("<aside") == html.count("</aside>") == 1
+
+
+def test_arrange_names_a_chapter_that_shows_nothing():
+    hidden = nbformat.v4.new_notebook(cells=[cell("# A", "skip")])
+    with pytest.raises(ValueError, match="should have a cell with slide type 'slide'"):
+        arrange(hidden)
+
+
+def test_missing_libraries_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="require.js.*python -m tools setup"):
+        copy_libraries(tmp_path, tmp_path / "lib")
+
+
+def test_title_and_links():
+    assert title_of(small_chapter(), "none") == "A small chapter with $x^2$"
+    assert relink('<a href="02_x.ipynb#a">', "A") == '<a href="02_x.html">'
+    assert relink('<a href="../glossary.md">', "A") == (
+        '<a href="A/blob/main/glossary.md">'
+    )
