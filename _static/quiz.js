@@ -21,7 +21,8 @@
     if (right) {
       const why = details.querySelector("p");
       why.childNodes.forEach(function (node) {
-        feedback.appendChild(node.cloneNode(true));
+        // The answer itself, in <b>, is already marked in the list.
+        if (node.nodeName !== "B") feedback.appendChild(node.cloneNode(true));
       });
     }
     if (!question.dataset.first) question.dataset.first = right ? "right" : "wrong";
