@@ -75,11 +75,15 @@ def test_twice_changes_nothing_and_back_restores(course):
 
 
 def test_a_folder_leaves_colab_badges_alone(course):
+    before = snapshot(course)
     set_repository("file:///srv/course", course)
+    assert current_address(course) == "file:///srv/course"
     readme = (course / "README.md").read_text()
     assert f"{COLAB}learning-to-align/learning-to-align/blob" in readme
     set_repository(NEW, course)
     assert f"{COLAB}ada/my-course/blob" in (course / "README.md").read_text()
+    set_repository(OLD, course)
+    assert snapshot(course) == before
 
 
 @pytest.mark.parametrize(

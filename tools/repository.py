@@ -18,7 +18,7 @@ FILES = (
     "*.md",
     "chapters/*.ipynb",
 )
-_PYPROJECT = re.compile(r'(?m)^(Repository = ")([^"]*)(")')
+_PYPROJECT = re.compile(r'(?m)^(?:# )?(Repository = ")([^"]*)(")')
 # the first cell of a chapter, as it stands in the JSON of a notebook
 _SETUP_CELL = re.compile(r'(REPOSITORY = \\")([^"\\]*)(\\")')
 _COLAB = re.compile(
@@ -66,7 +66,9 @@ def clean_address(address: str) -> str:
 
 def _new_text(text: str, old: str, new: str) -> str:
     """`text` with every use of the address changed."""
-    text = _PYPROJECT.sub(lambda m: m[1] + new + m[3], text)
+    # setuptools refuses a folder as a project's address: a comment keeps it
+    mark = "# " if new.startswith("file:") else ""
+    text = _PYPROJECT.sub(lambda m: mark + m[1] + new + m[3], text)
     text = _SETUP_CELL.sub(lambda m: m[1] + new + m[3], text)
     text = re.sub(re.escape(old) + r"(?![\w-])", lambda m: new, text)
     github = _GITHUB.fullmatch(new)
