@@ -111,13 +111,11 @@ def sphinx_settings(source: Path, address: str) -> dict:
     """The settings of Sphinx, from _config.yml and the repository address."""
     from jupyter_book.config import get_final_config
 
-    overrides: dict = {}
     on_github = address.startswith("https://github.com/")
+    # No `sourcedir`: with it, every script below _static is put on every page.
     settings, _ = get_final_config(
         user_yaml=source / "_config.yml",
-        toc_file=source / "_toc.yml",
-        sourcedir=source,
-        cli_config=overrides,
+        cli_config={"latex_individualpages": False},
         raise_on_invalid=True,
     )
     theme = settings["html_theme_options"]
@@ -130,6 +128,8 @@ def sphinx_settings(source: Path, address: str) -> dict:
     settings["extensions"] = [
         name for name in settings["extensions"] if name not in REMOTE_EXTENSIONS
     ]
+    for name in ("thebe_config", "comments_config"):
+        settings.pop(name, None)
     return settings
 
 
