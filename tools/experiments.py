@@ -1,0 +1,135 @@
+"""Experiments over several seeds, too long for a chapter; results are recorded.
+
+`python -m tools experiment attention` trains the same model with a fixed context
+and with each attention score; `... reversal` trains the fixed-context model on
+sources as they are and reversed. Each writes utils/records/NAME.json.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from utils.corpora import split_pairs, translation_batches
+from utils.grammar import Pair, translation_pairs
+from utils.metrics import aer, attention_links, bleu
+from utils.seq2seq import Seq2Seq, attention_of, translate, translation_loss
+from utils.tokenizers import Vocab
+from utils.training import TrainConfig, seed_all, train
+
+RECORDS = Path(__file__).parents[1] / "utils" / "records"
+BINS = [(4, 9), (10, 19), (20, 29), (30, 39), (40, 50)]
+
+
+def run(
+    pairs: Sequence[Pair], score: str | None, seed: int, n_steps: int
+) -> dict[str, object]:
+    """Train one model and measure it on 500 held-out sentences."""
+    training, _, test = split_pairs(pairs, 500, 500)
+    source_vocab = Vocab.from_sentences(p.source for p in training)
+    target_vocab = Vocab.from_sentences(p.target for p in training)
+    seed_all(seed)
+    model = Seq2Seq(len(source_vocab), len(target_vocab), score=score)
+    batches = translation_batches(training, source_vocab, target_vocab, 32, seed)
+    start = time.process_time()
+    losses = train(model, batches, translation_loss, TrainConfig(n_steps=n_steps))
+    cpu = time.process_time() - start
+    ours = translate(model, [p.source for p in test], source_vocab, target_vocab)
+    pairs_of = list(zip(ours, test, strict=True))
+    by_length = []
+    for low, high in BINS:
+        chosen = [(o, p) for o, p in pairs_of if low <= len(p.source) <= high]
+        if chosen:
+            some = bleu([o for o, _ in chosen], [p.target for _, p in chosen])
+            by_length.append(round(some, 1))
+    long = [(o, p) for o, p in pairs_of if len(p.source) >= 30]
+    result: dict[str, object] = {
+        "score": score,
+        "seed": seed,
+        "loss": round(sum(losses[-50:]) / 50, 4),
+        "bleu": round(bleu(ours, [p.target for p in test]), 1),
+        "bleu_by_length": by_length,
+        "exact": round(sum(tuple(o) == p.target for o, p in pairs_of) / len(test), 3),
+        "cpu_ms_per_step": round(1000 * cpu / n_steps, 1),
+    }
+    if long:
+        score_long = bleu([o for o, _ in long], [p.target for _, p in long])
+        result["bleu_from_30"] = round(score_long, 1)
+    if score:
+        links = [
+            attention_links(
+                attention_of(model, p, source_vocab, target_vocab),
+                len(p.target),
+                len(p.source),
+            )
+            for p in test
+        ]
+        sure, possible = [p.sure for p in test], [p.possible for p in test]
+        result["aer"] = round(aer(links, sure, possible), 3)
+    return result
+
+
+def attention(seeds: Sequence[int], n_steps: int) -> list[dict]:
+    """Fixed context, additive, dot and general: quality, alignment and time."""
+    pairs = translation_pairs(21000)
+    return [
+        _told(run(pairs, score, seed, n_steps))
+        for seed in seeds
+        for score in (None, "dot", "general", "additive")
+    ]
+
+
+def reversal(seeds: Sequence[int], n_steps: int) -> list[dict]:
+    """The fixed-context model on short sentences, read forwards and backwards."""
+    pairs = translation_pairs(21000, max_len=14)
+    backwards = [Pair(p.source[::-1], p.target) for p in pairs]
+    return [
+        _told({"reversed": reverse, **run(data, None, seed, n_steps)})
+        for seed in seeds
+        for reverse, data in ((False, pairs), (True, backwards))
+    ]
+
+
+def _told(result: dict) -> dict:
+    print(json.dumps(result), flush=True)
+    return result
+
+
+EXPERIMENTS: dict[str, Callable[[Sequence[int], int], list[dict]]] = {
+    "attention": attention,
+    "reversal": reversal,
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run an experiment and write its record."""
+    parser = argparse.ArgumentParser(prog="python -m tools experiment")
+    parser.add_argument("name", choices=sorted(EXPERIMENTS))
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    parser.add_argument("--steps", type=int, default=1200, help="updates a model")
+    options = parser.parse_args(argv)
+    seeds = list(range(options.seeds))
+    start = time.time()
+    runs = EXPERIMENTS[options.name](seeds, options.steps)
+    record = {
+        "command": f"python -m tools experiment {options.name} "
+        f"--seeds {options.seeds} --steps {options.steps}",
+        "seeds": seeds,
+        "n_steps": options.steps,
+        "bins": BINS,
+        "seconds": round(time.time() - start),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.split("+")[0],
+        "runs": runs,
+    }
+    path = RECORDS / f"{options.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    print(f"wrote {path}")
+    return 0

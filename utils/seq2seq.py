@@ -1,0 +1,311 @@
+"""A GRU encoder-decoder, with a fixed context or with attention, and search.
+
+The two models differ in one line: the context is the encoder's summary, the
+same at every step, or an average of its states, weighted anew at every step.
+Attention follows the GRU (Luong et al., 2015, without input feeding), so that
+in training the whole target sentence is one call.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from utils.attention import make_score, masked_softmax
+from utils.corpora import Batch, encode_batch, pad
+from utils.grammar import Pair
+from utils.shapes import check_shapes
+from utils.tokenizers import Vocab
+
+
+class Memory(NamedTuple):
+    """What the decoder may look at."""
+
+    states: Tensor  # (B, S, d_model)
+    mask: Tensor  # (B, S) bool, True = a real token
+    summary: Tensor  # (B, d_model)
+
+    def rows(self, index: Tensor) -> "Memory":
+        """The memory of the chosen sentences, in that order."""
+        return Memory(*(part[index] for part in self))
+
+
+class Encoder(nn.Module):
+    """Read the source in both directions.
+
+    Cho et al., 2014, https://arxiv.org/abs/1406.1078; in both directions as in
+    Bahdanau et al., 2014, https://arxiv.org/abs/1409.0473
+
+    Args:
+        vocab_size: number of source tokens.
+        d_model: size of a state, even; each direction has half of it.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int) -> None:
+        super().__init__()
+        if d_model < 2 or d_model % 2:
+            raise ValueError(f"d_model should be even and at least 2, got {d_model}")
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.gru = nn.GRU(d_model, d_model // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, source: Tensor, source_mask: Tensor) -> Memory:
+        """Encode source (B, S) int64 with source_mask (B, S) bool.
+
+        Raises:
+            ValueError: if the shapes differ, the mask is not bool, or a row has
+                no real token or a gap between its tokens.
+        """
+        check_shapes(source=(source, "B S"), source_mask=(source_mask, "B S"))
+        _check_padding(source_mask)
+        # Packed, so that the backward GRU starts at the last word, not at padding.
+        packed = pack_padded_sequence(
+            self.embedding(source),
+            source_mask.sum(dim=1).cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        states, last = self.gru(packed)
+        states, _ = pad_packed_sequence(
+            states, batch_first=True, total_length=source.shape[1]
+        )  # (B, S, d_model)
+        return Memory(states, source_mask, torch.cat([last[0], last[1]], dim=-1))
+
+
+def _check_padding(mask: Tensor) -> None:
+    """Padding is bool, leaves a token in each row and stands on the right."""
+    if mask.dtype != torch.bool:
+        raise ValueError(
+            f"source_mask should be bool (True = a real token), got {mask.dtype}: "
+            "write source_mask.bool()"
+        )
+    if not mask[:, 0].all() or (mask[:, 1:] & ~mask[:, :-1]).any():
+        raise ValueError(
+            "source_mask should be True for the first tokens of each row, at least "
+            "one, and False after them: pad on the right, drop empty sentences"
+        )
+
+
+class Decoder(nn.Module):
+    """Write the target word by word, given the words before.
+
+    Args:
+        vocab_size: number of target tokens.
+        d_model: size of a state.
+        score: "additive", "dot" or "general"; None for the fixed context.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int, score: str | None) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.start = nn.Linear(d_model, d_model)
+        self.gru = nn.GRU(d_model, d_model, batch_first=True)
+        self.score = make_score(score, d_model) if score else None
+        self.mix = nn.Linear(3 * d_model, d_model)
+        self.out = nn.Linear(d_model, vocab_size)
+
+    def forward(
+        self, target_in: Tensor, memory: Memory, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Predict the word after each word of target_in (B, T).
+
+        Args:
+            target_in: (B, T) int64, the words before the ones to predict.
+            memory: the encoded source.
+            state: (B, d_model) to go on from, None at the start.
+
+        Returns:
+            logits: (B, T, V).
+            weights: (B, T, S) attention, None with the fixed context.
+            state: (B, d_model) after the last word.
+        """
+        check_shapes(
+            target_in=(target_in, "B T"), states=(memory.states, "B S d_model")
+        )
+        if state is None:
+            state = torch.tanh(self.start(memory.summary))  # (B, d_model)
+        y = self.embedding(target_in)  # (B, T, d_model)
+        s, last = self.gru(y, state[None])  # (B, T, d_model)
+        if self.score is None:
+            weights = None
+            context = memory.summary[:, None].expand_as(s)  # the same at every step
+        else:
+            scores = self.score(s, memory.states)  # (B, T, S)
+            weights = masked_softmax(scores, memory.mask[:, None])
+            context = weights @ memory.states  # (B, T, d_model), one for each step
+        mixed = torch.tanh(self.mix(torch.cat([s, context, y], dim=-1)))
+        return self.out(mixed), weights, last[0]  # (B, T, V), (B, T, S), (B, d_model)
+
+
+class Seq2Seq(nn.Module):
+    """An encoder and a decoder.
+
+    Args:
+        source_size, target_size: the sizes of the two vocabularies.
+        d_model: size of embeddings and states.
+        score: "additive", "dot" or "general"; None for no attention.
+    """
+
+    def __init__(
+        self,
+        source_size: int,
+        target_size: int,
+        d_model: int = 128,
+        score: str | None = None,
+    ) -> None:
+        super().__init__()
+        if min(source_size, target_size) <= Vocab.unk:
+            raise ValueError(
+                "source_size and target_size should be len(vocab), at least 5, got "
+                f"{source_size} and {target_size}"
+            )
+        self.encoder = Encoder(source_size, d_model)
+        self.decoder = Decoder(target_size, d_model, score)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: logits (B, T, V) and weights (B, T, S) or None."""
+        memory = self.encoder(batch.source, batch.source_mask)
+        logits, weights, _ = self.decoder(batch.target_in, memory)
+        return logits, weights
+
+
+def translation_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Mean cross-entropy in nats per target token; padding counts for nothing."""
+    logits, _ = model(batch)  # (B, T, V)
+    real = batch.target_mask
+    return nn.functional.cross_entropy(logits[real], batch.target_out[real])
+
+
+@torch.no_grad()
+def greedy_search(
+    model: Seq2Seq, source: Tensor, source_mask: Tensor, max_len: int = 60
+) -> list[list[int]]:
+    """Take the most probable word at every step.
+
+    Args:
+        source: (B, S) int64; source_mask: (B, S) bool.
+        max_len: stop after so many words.
+
+    Returns:
+        For each sentence its ids, without <bos> and <eos>.
+
+    Raises:
+        ValueError: if `max_len` is below 1 or the source does not fit its mask.
+    """
+    return beam_search(model, source, source_mask, beam_size=1, max_len=max_len)
+
+
+@torch.no_grad()
+def beam_search(
+    model: Seq2Seq,
+    source: Tensor,
+    source_mask: Tensor,
+    beam_size: int = 4,
+    length_penalty: float = 0.6,
+    max_len: int = 60,
+) -> list[list[int]]:
+    """Keep the `beam_size` best beginnings of every sentence at every step.
+
+    A finished sentence Y is ranked by log P(Y) / ((5 + |Y|) / 6) ** penalty,
+    eq. 14 of Wu et al., 2016, https://arxiv.org/abs/1609.08144
+
+    Args:
+        source: (B, S) int64; source_mask: (B, S) bool.
+        beam_size: 1 is greedy search.
+        length_penalty: 0 ranks by probability alone, which favours short ones.
+        max_len: stop after so many words.
+
+    Returns:
+        For each sentence the ids of its best translation, without <bos>, <eos>.
+
+    Raises:
+        ValueError: if a number is out of range or the source misfits its mask.
+    """
+    if beam_size < 1 or max_len < 1 or length_penalty < 0:
+        raise ValueError(
+            "beam_size and max_len should be 1 or more and length_penalty 0 or "
+            f"more, got {beam_size}, {max_len} and {length_penalty}"
+        )
+    was_training = model.training
+    model.eval()
+    memory = model.encoder(source, source_mask)
+    n, device = len(source), source.device
+    first = torch.arange(n, device=device).repeat_interleave(beam_size)
+    memory, state = memory.rows(first), None  # B * K rows
+    ids = torch.full((n * beam_size, 1), Vocab.bos, device=device)
+    # At the start all beams of a sentence are alike: only the first may count.
+    total = torch.full((n, beam_size), -torch.inf, device=device)
+    total[:, 0] = 0.0
+    finished: list[list[tuple[float, list[int]]]] = [[] for _ in range(n)]
+    for length in range(1, max_len + 1):
+        logits, _, state = model.decoder(ids[:, -1:], memory, state)
+        log_p = logits[:, 0].log_softmax(dim=-1).view(n, beam_size, -1)
+        log_p[..., [Vocab.pad, Vocab.bos]] = -torch.inf
+        n_words = log_p.shape[-1]
+        joint = (total[..., None] + log_p).flatten(1)  # (B, K * V)
+        best, index = joint.topk(min(2 * beam_size, joint.shape[1]), dim=-1)
+        ended = index % n_words == Vocab.eos
+        scale = ((5 + length) / 6) ** length_penalty
+        for row, k in (ended & best.isfinite()).nonzero().tolist():
+            if k < beam_size:
+                beam = row * beam_size + int(index[row, k]) // n_words
+                score = best[row, k].item() / scale
+                finished[row].append((score, ids[beam, 1:].tolist()))
+        best = best.masked_fill(ended, -torch.inf)
+        total, place = best.topk(beam_size, dim=-1)  # (B, K)
+        index = index.gather(1, place)
+        parent = (index // n_words + first.view(n, -1) * beam_size).flatten()
+        ids = torch.cat([ids[parent], (index % n_words).view(-1, 1)], dim=1)
+        state = state[parent]
+        if all(len(done) >= beam_size for done in finished):
+            break
+    model.train(was_training)
+    unfinished = ids.view(n, beam_size, -1)[:, 0, 1:].tolist()
+    return [
+        max(done)[1] if done else rest
+        for done, rest in zip(finished, unfinished, strict=True)
+    ]
+
+
+def translate(
+    model: Seq2Seq,
+    sentences: Sequence[Sequence[str]],
+    source_vocab: Vocab,
+    target_vocab: Vocab,
+    beam_size: int = 1,
+) -> list[list[str]]:
+    """Translate tokenised sentences, 100 at a time, sorted by length.
+
+    Raises:
+        ValueError: if there is no sentence or one is empty.
+    """
+    order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+    device = next(model.parameters()).device
+    out: dict[int, list[str]] = {}
+    for start in range(0, max(1, len(order)), 100):
+        chunk = order[start : start + 100]
+        rows = [[*source_vocab.encode(sentences[i]), Vocab.eos] for i in chunk]
+        ids, mask = pad(rows)
+        found = beam_search(model, ids.to(device), mask.to(device), beam_size)
+        out.update(zip(chunk, map(target_vocab.decode, found), strict=True))
+    return [out[i] for i in range(len(sentences))]
+
+
+@torch.no_grad()
+def attention_of(
+    model: Seq2Seq, pair: Pair, source_vocab: Vocab, target_vocab: Vocab
+) -> Tensor:
+    """The attention while the model is given this very translation.
+
+    Returns:
+        weights: (T + 1, S + 1), rows for target words and <eos>, columns for
+            source words and <eos>.
+
+    Raises:
+        ValueError: if the model has no attention.
+    """
+    _, weights = model(encode_batch([pair], source_vocab, target_vocab))
+    if weights is None:
+        raise ValueError("model should have attention: build it with score='dot'")
+    return weights[0]
