@@ -38,27 +38,14 @@ def run(
     start = time.process_time()
     losses = train(model, batches, translation_loss, TrainConfig(n_steps=n_steps))
     cpu = time.process_time() - start
-    ours = translate(model, [p.source for p in test], source_vocab, target_vocab)
-    pairs_of = list(zip(ours, test, strict=True))
-    by_length = []
-    for low, high in BINS:
-        chosen = [(o, p) for o, p in pairs_of if low <= len(p.source) <= high]
-        if chosen:
-            some = bleu([o for o, _ in chosen], [p.target for _, p in chosen])
-            by_length.append(round(some, 1))
-    long = [(o, p) for o, p in pairs_of if len(p.source) >= 30]
+    texts = translate(model, [p.source for p in test], source_vocab, target_vocab)
     result: dict[str, object] = {
         "score": score,
         "seed": seed,
         "loss": round(sum(losses[-50:]) / 50, 4),
-        "bleu": round(bleu(ours, [p.target for p in test]), 1),
-        "bleu_by_length": by_length,
-        "exact": round(sum(tuple(o) == p.target for o, p in pairs_of) / len(test), 3),
+        **_quality(texts, test),
         "cpu_ms_per_step": round(1000 * cpu / n_steps, 1),
     }
-    if long:
-        score_long = bleu([o for o, _ in long], [p.target for _, p in long])
-        result["bleu_from_30"] = round(score_long, 1)
     if score:
         links = [
             attention_links(
@@ -71,6 +58,26 @@ def run(
         sure, possible = [p.sure for p in test], [p.possible for p in test]
         result["aer"] = round(aer(links, sure, possible), 3)
     return result
+
+
+def _quality(texts: list[list[str]], test: Sequence[Pair]) -> dict[str, object]:
+    """BLEU of all, by length and of long sentences; share of exact translations."""
+
+    def within(low: int, high: int) -> float | None:
+        chosen = [i for i, p in enumerate(test) if low <= len(p.source) <= high]
+        if not chosen:
+            return None
+        return round(
+            bleu([texts[i] for i in chosen], [test[i].target for i in chosen]), 1
+        )
+
+    exact = sum(tuple(o) == p.target for o, p in zip(texts, test, strict=True))
+    return {
+        "bleu": within(4, 50),
+        "bleu_by_length": [within(*bounds) for bounds in BINS],
+        "bleu_from_30": within(30, 50),
+        "exact": round(exact / len(test), 3),
+    }
 
 
 def attention(seeds: Sequence[int], n_steps: int) -> list[dict]:

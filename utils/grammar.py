@@ -293,7 +293,7 @@ def translation_pairs(
 
     >>> pair = translation_pairs(1, seed=5, max_len=8)[0]
     >>> " ".join(pair.source), " ".join(pair.target)
-    ('', '')
+    ('my young queen knows them .', 'ma jeune reine les connaît .')
     """
     if not 4 <= min_len <= max_len <= 50:
         raise ValueError(

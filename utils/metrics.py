@@ -132,7 +132,7 @@ def aer(
     for a, s, p in zip(predicted, sure, possible, strict=True):
         if not set(s) <= set(p):
             raise ValueError(
-                f"sure links should be possible, {set(s) - set(p)} are not"
+                f"sure links should be possible too, {set(s) - set(p)} are not"
             )
         hits += len(a & s) + len(a & p)
         n_links += len(a) + len(s)

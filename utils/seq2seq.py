@@ -3,7 +3,8 @@
 The two models differ in one line: the context is the encoder's summary, the
 same at every step, or an average of its states, weighted anew at every step.
 Attention follows the GRU (Luong et al., 2015, without input feeding), so that
-in training the whole target sentence is one call.
+in training the whole target sentence is one call. The module is long because
+searching for the best translation needs the model's own states and stands here.
 """
 
 from collections.abc import Sequence

@@ -117,11 +117,7 @@ def train(
     """
     config = config or TrainConfig()
     trainable = [p for p in model.parameters() if p.requires_grad]
-    if not trainable:
-        raise ValueError(
-            "model should have a parameter with requires_grad=True, it has none: "
-            "there is nothing to train"
-        )
+    _check_trainable(trainable)
     optimizer = torch.optim.AdamW(
         trainable, lr=config.lr, weight_decay=config.weight_decay
     )
@@ -144,15 +140,7 @@ def train(
                 group["lr"] = config.lr_at(step)
             loss = loss_fn(model, _next_batch(iterator, step, config.n_steps))
             _check_loss(loss, step)
-            optimizer.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(trainable, config.max_grad_norm)
-            if not norm.isfinite():
-                raise FloatingPointError(
-                    f"the gradient's norm is {norm.item()} at step {step}: lower lr "
-                    "or look for a division by 0 in loss_fn"
-                )
-            optimizer.step()
+            _update(optimizer, loss, trainable, config.max_grad_norm, step)
             losses.append(loss.item())
             show(step + 1, losses[-1])
             due = len(losses) % config.checkpoint_every == 0
@@ -163,6 +151,25 @@ def train(
     return losses
 
 
+def _update(
+    optimizer: torch.optim.Optimizer,
+    loss: Tensor,
+    trainable: list[nn.Parameter],
+    max_grad_norm: float,
+    step: int,
+) -> None:
+    """One step downhill, with the gradient clipped to `max_grad_norm`."""
+    optimizer.zero_grad()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(trainable, max_grad_norm)
+    if not norm.isfinite():
+        raise FloatingPointError(
+            f"the gradient's norm is {norm.item()} at step {step}: lower lr or look "
+            "for a division by 0 in loss_fn"
+        )
+    optimizer.step()
+
+
 def _next_batch(iterator: Iterator, step: int, n_steps: int) -> object:
     try:
         return next(iterator)
@@ -171,6 +178,14 @@ def _next_batch(iterator: Iterator, step: int, n_steps: int) -> object:
             f"batches should give {n_steps} batches but ended after {step}: lower "
             "n_steps or let the batches repeat"
         ) from None
+
+
+def _check_trainable(trainable: list[nn.Parameter]) -> None:
+    if not trainable:
+        raise ValueError(
+            "model should have a parameter with requires_grad=True, it has none: "
+            "there is nothing to train"
+        )
 
 
 def _check_loss(loss: Tensor, step: int) -> None:
