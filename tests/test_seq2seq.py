@@ -44,6 +44,14 @@ def test_encoder_equals_torch_on_each_sentence_alone():
         assert_close(memory.summary[row], torch.cat([last[0, 0], last[1, 0]]))
 
 
+def test_a_one_way_encoder_sees_no_later_word():
+    encoder = Encoder(len(SOURCE), 8, bidirectional=False).double()
+    ids, mask = torch.tensor([[5, 6, 7]]), torch.ones(1, 3).bool()
+    states = encoder(ids, mask).states
+    assert_close(encoder(torch.tensor([[5, 6, 8]]), mask).states[:, :2], states[:, :2])
+    assert_close(encoder(ids, mask).summary, states[:, -1])
+
+
 @pytest.mark.parametrize("score", KINDS)
 def test_padding_changes_nothing(score):
     model = build(score)

@@ -1,8 +1,9 @@
 """Experiments over several seeds, too long for a chapter; results are recorded.
 
 `python -m tools experiment attention` trains the same model with a fixed context
-and with each attention score; `... reversal` trains the fixed-context model on
-sources as they are and reversed. Each writes utils/records/NAME.json.
+and with each attention score; `... reversal` trains a fixed-context model whose
+encoder reads one way on sources as they are and reversed, `... reversal_two_way`
+is the control. Each writes utils/records/NAME.json.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,14 +28,23 @@ BINS = [(4, 9), (10, 19), (20, 29), (30, 39), (40, 50)]
 
 
 def run(
-    pairs: Sequence[Pair], score: str | None, seed: int, n_steps: int
+    pairs: Sequence[Pair],
+    score: str | None,
+    seed: int,
+    n_steps: int,
+    bidirectional: bool = True,
 ) -> dict[str, object]:
     """Train one model and measure it on 500 held-out sentences."""
     training, _, test = split_pairs(pairs, 500, 500)
     source_vocab = Vocab.from_sentences(p.source for p in training)
     target_vocab = Vocab.from_sentences(p.target for p in training)
     seed_all(seed)
-    model = Seq2Seq(len(source_vocab), len(target_vocab), score=score)
+    model = Seq2Seq(
+        len(source_vocab),
+        len(target_vocab),
+        score=score,
+        bidirectional=bidirectional,
+    )
     batches = translation_batches(training, source_vocab, target_vocab, 32, seed)
     start = time.process_time()
     losses = train(model, batches, translation_loss, TrainConfig(n_steps=n_steps))
@@ -90,12 +101,14 @@ def attention(seeds: Sequence[int], n_steps: int) -> list[dict]:
     ]
 
 
-def reversal(seeds: Sequence[int], n_steps: int) -> list[dict]:
-    """The fixed-context model on short sentences, read forwards and backwards."""
+def reversal(
+    seeds: Sequence[int], n_steps: int, bidirectional: bool = False
+) -> list[dict]:
+    """Fixed context, short sentences, a one-way encoder: forwards and backwards."""
     pairs = translation_pairs(21000, max_len=14)
     backwards = [Pair(p.source[::-1], p.target) for p in pairs]
     return [
-        _told({"reversed": reverse, **run(data, None, seed, n_steps)})
+        _told({"reversed": reverse, **run(data, None, seed, n_steps, bidirectional)})
         for seed in seeds
         for reverse, data in ((False, pairs), (True, backwards))
     ]
@@ -109,6 +122,7 @@ def _told(result: dict) -> dict:
 EXPERIMENTS: dict[str, Callable[[Sequence[int], int], list[dict]]] = {
     "attention": attention,
     "reversal": reversal,
+    "reversal_two_way": partial(reversal, bidirectional=True),
 }
 
 
@@ -135,8 +149,8 @@ def main(argv: list[str]) -> int:
     }
     path = RECORDS / f"{options.name}.json"
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
     print(f"wrote {path}")
     return 0

@@ -42,14 +42,22 @@ class Encoder(nn.Module):
     Args:
         vocab_size: number of source tokens.
         d_model: size of a state, even; each direction has half of it.
+        bidirectional: False reads from left to right only.
     """
 
-    def __init__(self, vocab_size: int, d_model: int) -> None:
+    def __init__(
+        self, vocab_size: int, d_model: int, bidirectional: bool = True
+    ) -> None:
         super().__init__()
         if d_model < 2 or d_model % 2:
             raise ValueError(f"d_model should be even and at least 2, got {d_model}")
         self.embedding = nn.Embedding(vocab_size, d_model)
-        self.gru = nn.GRU(d_model, d_model // 2, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(
+            d_model,
+            d_model // 2 if bidirectional else d_model,
+            batch_first=True,
+            bidirectional=bidirectional,
+        )
 
     def forward(self, source: Tensor, source_mask: Tensor) -> Memory:
         """Encode source (B, S) int64 with source_mask (B, S) bool.
@@ -71,7 +79,7 @@ class Encoder(nn.Module):
         states, _ = pad_packed_sequence(
             states, batch_first=True, total_length=source.shape[1]
         )  # (B, S, d_model)
-        return Memory(states, source_mask, torch.cat([last[0], last[1]], dim=-1))
+        return Memory(states, source_mask, torch.cat(tuple(last), dim=-1))
 
 
 def _check_padding(mask: Tensor) -> None:
@@ -146,6 +154,7 @@ class Seq2Seq(nn.Module):
         source_size, target_size: the sizes of the two vocabularies.
         d_model: size of embeddings and states.
         score: "additive", "dot" or "general"; None for no attention.
+        bidirectional: whether the encoder reads in both directions.
     """
 
     def __init__(
@@ -154,6 +163,7 @@ class Seq2Seq(nn.Module):
         target_size: int,
         d_model: int = 128,
         score: str | None = None,
+        bidirectional: bool = True,
     ) -> None:
         super().__init__()
         if min(source_size, target_size) <= Vocab.unk:
@@ -161,7 +171,7 @@ class Seq2Seq(nn.Module):
                 "source_size and target_size should be len(vocab), at least 5, got "
                 f"{source_size} and {target_size}"
             )
-        self.encoder = Encoder(source_size, d_model)
+        self.encoder = Encoder(source_size, d_model, bidirectional)
         self.decoder = Decoder(target_size, d_model, score)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -223,50 +233,58 @@ def beam_search(
     Raises:
         ValueError: if a number is out of range or the source misfits its mask.
     """
-    if beam_size < 1 or max_len < 1 or length_penalty < 0:
-        raise ValueError(
-            "beam_size and max_len should be 1 or more and length_penalty 0 or "
-            f"more, got {beam_size}, {max_len} and {length_penalty}"
-        )
+    _check_search(beam_size, max_len, length_penalty)
     was_training = model.training
     model.eval()
     memory = model.encoder(source, source_mask)
-    n, device = len(source), source.device
-    first = torch.arange(n, device=device).repeat_interleave(beam_size)
+    n = len(source)
+    first = torch.arange(n, device=source.device).repeat_interleave(beam_size)
     memory, state = memory.rows(first), None  # B * K rows
-    ids = torch.full((n * beam_size, 1), Vocab.bos, device=device)
+    ids = torch.full((n * beam_size, 1), Vocab.bos, device=source.device)
     # At the start all beams of a sentence are alike: only the first may count.
-    total = torch.full((n, beam_size), -torch.inf, device=device)
+    total = torch.full((n, beam_size), -torch.inf, device=source.device)
     total[:, 0] = 0.0
     finished: list[list[tuple[float, list[int]]]] = [[] for _ in range(n)]
     for length in range(1, max_len + 1):
         logits, _, state = model.decoder(ids[:, -1:], memory, state)
-        log_p = logits[:, 0].log_softmax(dim=-1).view(n, beam_size, -1)
-        log_p[..., [Vocab.pad, Vocab.bos]] = -torch.inf
-        n_words = log_p.shape[-1]
-        joint = (total[..., None] + log_p).flatten(1)  # (B, K * V)
-        best, index = joint.topk(min(2 * beam_size, joint.shape[1]), dim=-1)
-        ended = index % n_words == Vocab.eos
+        best, parent, token = _best_steps(total, logits[:, 0])  # each (B, 2K)
+        ended = token == Vocab.eos
         scale = ((5 + length) / 6) ** length_penalty
-        for row, k in (ended & best.isfinite()).nonzero().tolist():
-            if k < beam_size:
-                beam = row * beam_size + int(index[row, k]) // n_words
-                score = best[row, k].item() / scale
-                finished[row].append((score, ids[beam, 1:].tolist()))
-        best = best.masked_fill(ended, -torch.inf)
-        total, place = best.topk(beam_size, dim=-1)  # (B, K)
-        index = index.gather(1, place)
-        parent = (index // n_words + first.view(n, -1) * beam_size).flatten()
-        ids = torch.cat([ids[parent], (index % n_words).view(-1, 1)], dim=1)
-        state = state[parent]
+        # Only among the best K does an end count: beam 1 is then greedy search.
+        among_k = (ended & best.isfinite())[:, :beam_size].nonzero()
+        for row, k in among_k.tolist():
+            found = ids[row * beam_size + int(parent[row, k]), 1:].tolist()
+            finished[row].append((best[row, k].item() / scale, found))
+        total, place = best.masked_fill(ended, -torch.inf).topk(beam_size)  # (B, K)
+        rows = (parent.gather(1, place) + first.view(n, -1) * beam_size).flatten()
+        ids = torch.cat([ids[rows], token.gather(1, place).view(-1, 1)], dim=1)
+        state = state[rows]
         if all(len(done) >= beam_size for done in finished):
             break
     model.train(was_training)
-    unfinished = ids.view(n, beam_size, -1)[:, 0, 1:].tolist()
-    return [
-        max(done)[1] if done else rest
-        for done, rest in zip(finished, unfinished, strict=True)
-    ]
+    rest = ids.view(n, beam_size, -1)[:, 0, 1:].tolist()
+    return [max(done)[1] if done else rest[i] for i, done in enumerate(finished)]
+
+
+def _check_search(beam_size: int, max_len: int, length_penalty: float) -> None:
+    if beam_size < 1 or max_len < 1 or not length_penalty >= 0:
+        raise ValueError(
+            "beam_size and max_len should be 1 or more and length_penalty 0 or "
+            f"more, got {beam_size}, {max_len} and {length_penalty}"
+        )
+
+
+def _best_steps(total: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The 2K best next words of K beams: log-probability, beam and word, (B, 2K).
+
+    Twice as many as beams, so that K are left where all the best ones end.
+    """
+    log_p = logits.log_softmax(dim=-1).view(*total.shape, -1)  # (B, K, V)
+    log_p[..., [Vocab.pad, Vocab.bos]] = -torch.inf  # never words of a translation
+    joint = (total[..., None] + log_p).flatten(1)  # (B, K * V)
+    best, index = joint.topk(min(2 * total.shape[1], joint.shape[1]), dim=-1)
+    n_words = log_p.shape[-1]
+    return best, index // n_words, index % n_words
 
 
 def translate(

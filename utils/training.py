@@ -131,10 +131,8 @@ def train(
             _next_batch(iterator, step, config.n_steps)
         restore_random()
     model.train()
-    with (
-        late_interrupt() as interrupted,
-        progress_bar(config.n_steps, config.show_progress) as show,
-    ):
+    bar = progress_bar(config.n_steps, config.show_progress)
+    with late_interrupt() as interrupted, bar as show:
         for step in range(len(losses), config.n_steps):
             for group in optimizer.param_groups:
                 group["lr"] = config.lr_at(step)
