@@ -58,16 +58,13 @@ def run(
         "cpu_ms_per_step": round(1000 * cpu / n_steps, 1),
     }
     if score:
+        weights = [attention_of(model, p, source_vocab, target_vocab) for p in test]
         links = [
-            attention_links(
-                attention_of(model, p, source_vocab, target_vocab),
-                len(p.target),
-                len(p.source),
-            )
-            for p in test
+            attention_links(w, len(p.target), len(p.source))
+            for w, p in zip(weights, test, strict=True)
         ]
-        sure, possible = [p.sure for p in test], [p.possible for p in test]
-        result["aer"] = round(aer(links, sure, possible), 3)
+        gold = [p.sure for p in test], [p.possible for p in test]
+        result["aer"] = round(aer(links, *gold), 3)
     return result
 
 
