@@ -112,6 +112,10 @@ class Batch(NamedTuple):
     target_out: Tensor  # (B, T) int64, the same shifted left, ends with <eos>
     target_mask: Tensor  # (B, T)
 
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        return Batch(*(part.to(device) for part in self))
+
 
 def pad(
     rows: Sequence[Sequence[int]], pad_id: int = Vocab.pad

@@ -176,6 +176,7 @@ class Seq2Seq(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: logits (B, T, V) and weights (B, T, S) or None."""
+        batch = batch.to(self.decoder.out.weight.device)
         memory = self.encoder(batch.source, batch.source_mask)
         logits, weights, _ = self.decoder(batch.target_in, memory)
         return logits, weights
@@ -184,6 +185,7 @@ class Seq2Seq(nn.Module):
 def translation_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean cross-entropy in nats per target token; padding counts for nothing."""
     logits, _ = model(batch)  # (B, T, V)
+    batch = batch.to(logits.device)
     real = batch.target_mask
     return nn.functional.cross_entropy(logits[real], batch.target_out[real])
 
