@@ -172,7 +172,7 @@ def pages(html: Path) -> list[str]:
     return sorted(
         path.relative_to(html).as_posix()
         for path in html.rglob("*.html")
-        if "_static" not in path.parts
+        if "_static" not in path.parts and path.name != "index.html"
     )
 
 
@@ -185,6 +185,12 @@ def test_every_page_is_whole(visit, html):
         visit.open(address)
         faults += [f"{address}: {fault}" for fault in visit.look()]
     assert not faults, "\n".join(faults)
+
+
+def test_the_first_page_leads_to_the_start(visit):
+    visit.page.goto(visit.base + "index.html", wait_until="commit")
+    visit.page.wait_for_url("**/intro.html", timeout=10_000)
+    assert not visit.faults
 
 
 def test_dark_pages_are_whole(visit, html):

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import sys
 import time
@@ -58,15 +59,18 @@ def sources(root: Path) -> list[Path]:
     return found
 
 
-def fingerprint(root: Path) -> str:
-    """A hash of all inputs, the builder and its version among them."""
-    hashed = hashlib.sha256(version("jupyter-book").encode())
+def fingerprint(root: Path) -> tuple[str, str]:
+    """Two hashes: of the pages, and of what each page depends on."""
     builder = [Path(__file__), Path(__file__).with_name("offline.py")]
-    own = [*sources(root), root / "package-lock.json", *builder]
-    for path in own:
-        hashed.update(str(path.name).encode() + b"\0" + path.read_bytes() + b"\0")
-    hashed.update(repository(root).encode())
-    return hashed.hexdigest()
+    around = [root / name for name in ("_config.yml", "_toc.yml", "package-lock.json")]
+    frame = hashlib.sha256(version("jupyter-book").encode())
+    frame.update(repository(root).encode())
+    for path in [*around, *builder]:
+        frame.update(path.read_bytes() + b"\0")
+    pages = hashlib.sha256()
+    for path in sources(root):
+        pages.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return pages.hexdigest(), frame.hexdigest()
 
 
 def localise_outputs(notebook: dict, lib_prefix: str) -> None:
@@ -167,14 +171,14 @@ def build(root: Path = ROOT, fresh: bool = False) -> Path:
         RuntimeError: if Sphinx gives a warning or an error.
     """
     out = root / "_build"
-    html, doctrees, stamp = out / "html", out / ".doctrees", out / "book.json"
+    html, doctrees, stamp = out / "html", out / ".doctrees", out / "book.stamp"
     first = html / "index.html"
-    inputs = fingerprint(root)
-    if not fresh and first.exists() and stamp.exists():
-        if stamp.read_text("utf-8") == inputs:
-            return first
+    pages, frame = fingerprint(root)
+    known = stamp.read_text("utf-8").split() if stamp.exists() else ["", ""]
+    if not fresh and first.exists() and known == [pages, frame]:
+        return first
     stamp.unlink(missing_ok=True)
-    if fresh or not first.exists():
+    if fresh or not first.exists() or known[-1] != frame:
         for folder in (html, doctrees):
             shutil.rmtree(folder, ignore_errors=True)
     stage(root, out / "source")
@@ -184,18 +188,25 @@ def build(root: Path = ROOT, fresh: bool = False) -> Path:
         # Sphinx remembers pages that gave a warning and would pass next time.
         shutil.rmtree(doctrees, ignore_errors=True)
         raise RuntimeError("the book was not built: see the warnings above")
-    remove_stale(out / "source", html)
-    stamp.write_text(inputs, "utf-8")
+    tidy(out / "source", html)
+    stamp.write_text(f"{pages}\n{frame}\n", "utf-8")
     return first
 
 
-def remove_stale(source: Path, html: Path) -> None:
-    """Remove pages whose source is gone, and what Sphinx keeps for itself."""
+# The theme asks for its fonts twice; the first way fails on a page opened as a file.
+_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
+
+
+def tidy(source: Path, html: Path) -> None:
+    """Remove pages whose source is gone, and what fails without a server."""
     for page in (html / "chapters").glob("*.html"):
         if not (source / "chapters" / page.name).with_suffix(".ipynb").exists():
             page.unlink()
     shutil.rmtree(html / "_sources", ignore_errors=True)
-    (html / ".buildinfo").unlink(missing_ok=True)
+    for page in html.rglob("*.html"):
+        text = page.read_text("utf-8")
+        if _PRELOAD.search(text):
+            page.write_text(_PRELOAD.sub("", text), "utf-8")
 
 
 def main(argv: list[str]) -> int:
