@@ -16,6 +16,7 @@ from tools.repository import current_address
 FLOORS = {
     "shapes": -1,  # how every floor words a shape error
     "differences": -1,
+    "widgets": -1,
     "calls": -1,
     "progress": -1,
     "checkpoints": -1,
