@@ -14,6 +14,7 @@ from tools.repository import current_address
 
 # A module imports only from the floors below it.
 FLOORS = {
+    "arrays": -2,
     "shapes": -1,  # how every floor words a shape error
     "differences": -1,
     "widgets": -1,

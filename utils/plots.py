@@ -1,59 +1,23 @@
 """Pictures of the course: arrays or lists in, Axes out.
 
 Colour is never the only signal: lines differ in marker and dash, bars carry
-their number, gold links are outlines. `explore` and `hover_alignment` stay
-alive in a page that has no kernel.
+their number. `explore` and `hover_alignment` stay alive without a kernel.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from utils.widgets import Explorer, Hover, frame
+from utils.arrays import number_array, word_weights
+from utils.widgets import Explorer, Hover
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
-MAX_FRAMES = 80
-
-
-def _array(name: str, values: object, n_axes: int) -> np.ndarray:
-    """Numbers as a float array, from lists, arrays or tensors."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} should be numbers: {error}; convert them") from error
-    if array.ndim != n_axes or not array.size:
-        raise ValueError(
-            f"{name} should have {n_axes} axes and hold a number, but has shape "
-            f"{array.shape}: pick one sentence, or give a list"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} should be finite, holds NaN or inf: look where from")
-    return array
-
-
-def _weights(weights: object, source: Sequence, target: Sequence) -> np.ndarray:
-    """Attention weights of one sentence, (T, S), checked against its words."""
-    array = _array("weights", weights, 2)
-    if array.shape != (len(target), len(source)):
-        raise ValueError(
-            f"weights should have shape (target, source) = ({len(target)}, "
-            f"{len(source)}), but has {array.shape}: transpose or cut it"
-        )
-    if array.min() < -1e-3 or array.max() > 1 + 1e-3:
-        raise ValueError(
-            f"weights should be from 0 to 1, are from {array.min():.3g} to "
-            f"{array.max():.3g}: apply softmax to scores first"
-        )
-    return array.clip(0, 1)
 
 
 def plot_alignment(
@@ -81,7 +45,7 @@ def plot_alignment(
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['the', 'cat']
     """
-    array = _weights(weights, source, target)
+    array = word_weights(weights, source, target)
     n_target, n_source = array.shape
     if ax is None:
         size = (min(0.4 * n_source + 1.6, 9.0), min(0.32 * n_target + 1.2, 9.0))
@@ -117,9 +81,7 @@ def plot_curve(
     Args:
         losses: one list, or label -> list.
         ax: where to draw; a new figure if None.
-        label: name of a single curve.
         smooth: each point is the mean of this many steps up to it.
-        xlabel, ylabel: names of the axes.
 
     Raises:
         ValueError: if a curve is empty or not finite, or smooth is below 1.
@@ -132,7 +94,7 @@ def plot_curve(
     curves = losses if isinstance(losses, dict) else {label or "": losses}
     ax = ax or plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
     for i, (name, values) in enumerate(curves.items()):
-        array = _array(f"losses {name}".strip(), values, 1)
+        array = number_array(f"losses {name}".strip(), values, 1)
         sums = np.concatenate([[0.0], np.cumsum(array)])
         ends = np.arange(1, len(array) + 1)
         starts = np.maximum(ends - smooth, 0)
@@ -155,7 +117,6 @@ def plot_by_length(
         lengths: n numbers, or n names of bins.
         series: label -> n values, or label -> (mean, low, high) of n values each.
         ax: where to draw; a new figure if None.
-        xlabel, ylabel: names of the axes.
 
     Raises:
         ValueError: if a series does not have n values, or low <= mean <= high
@@ -168,9 +129,9 @@ def plot_by_length(
     ax = ax or plt.subplots(figsize=(6, 3.6), layout="constrained")[1]
     for i, (name, values) in enumerate(series.items()):
         if isinstance(values, tuple) and len(values) == 3 and np.ndim(values[0]):
-            parts = [_array(name, part, 1) for part in values]
+            parts = [number_array(name, part, 1) for part in values]
         else:
-            parts = [_array(name, values, 1)] * 3
+            parts = [number_array(name, values, 1)] * 3
         if {len(part) for part in parts} != {len(lengths)}:
             raise ValueError(
                 f"{name!r} should have {len(lengths)} values, one for each length, "
@@ -208,7 +169,7 @@ def plot_bars(
     if not values:
         raise ValueError("values should hold label: number, is empty: give one")
     pairs = [v if isinstance(v, tuple | list) else (v, 0) for v in values.values()]
-    means, spreads = _array("values", pairs, 2).T
+    means, spreads = number_array("values", pairs, 2).T
     size = (6, 0.45 * len(values) + 0.9)
     ax = ax or plt.subplots(figsize=size, layout="constrained")[1]
     error = spreads if spreads.any() else None
@@ -245,7 +206,6 @@ def explore(
     Args:
         draw: draw(ax, **values) draws one picture on an empty Axes.
         alt: what the picture shows, or alt(**values) that says it.
-        figsize: inches.
         start: the values shown first; the first of each control if None.
         controls: one or two: name -> numbers (a slider) or strings (a menu).
 
@@ -255,36 +215,7 @@ def explore(
     >>> explore(lambda ax, a: ax.plot([0, a]), alt="a line", a=[1, 2])
     <Explorer: a, 2 pictures>
     """
-    choices = {name: _choices(name, values) for name, values in controls.items()}
-    n_frames = int(np.prod([len(values) for values in choices.values()]))
-    if not 1 <= len(choices) <= 2 or n_frames > MAX_FRAMES:
-        raise ValueError(
-            f"explore should have 1 or 2 controls and at most {MAX_FRAMES} pictures, "
-            f"has {len(choices)} and {n_frames}: leave out controls or values"
-        )
-    first = {name: values[0] for name, values in choices.items()} | (start or {})
-    for name, value in first.items():
-        if value not in choices.get(name, ()):
-            raise ValueError(f"start should be of the values, is {name}={value!r}")
-    frames, alts = [], []
-    for values in product(*choices.values()):
-        named = dict(zip(choices, values, strict=True))
-        frames.append(frame(draw, named, figsize))
-        alts.append(alt(**named) if callable(alt) else alt)
-    return Explorer(choices, first, frames, alts)
-
-
-def _choices(name: str, values: object) -> list:
-    """The values of one control as plain numbers or strings."""
-    if isinstance(values, str) or not np.ndim(values) == 1 or not len(values):
-        raise ValueError(
-            f"{name} should be a list of numbers or of strings, is {values!r}: "
-            "bind a fixed value in draw instead"
-        )
-    values = np.asarray(values).tolist()
-    if not all(isinstance(v, str) for v in values):
-        _array(name, values, 1)
-    return values
+    return Explorer(draw, alt, figsize, start or {}, controls)
 
 
 def hover_alignment(
@@ -303,7 +234,7 @@ def hover_alignment(
     >>> hover_alignment([[0.9, 0.1]], ["the", "cat"], ["le"])
     <Hover: 1 target words over 2 source words>
     """
-    array = _weights(weights, source, target)
+    array = word_weights(weights, source, target)
     if not 0 <= start < len(target):
         raise ValueError(f"start should be below {len(target)}, is {start}: try 0")
     return Hover(array, list(source), list(target), start)

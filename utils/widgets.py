@@ -8,83 +8,20 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from html import escape
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# White paper and dark ink in light and dark pages alike.
-_STYLE = """<style>
-.explore, .hover-words { box-sizing: border-box; max-width: 46em; margin: 0;
-  padding: 10px 12px; border: 1px solid #c9d1d9; border-radius: 8px;
-  background: #fff; color: #1d2733; font-family: inherit; }
-.explore img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.explore .controls { display: flex; flex-wrap: wrap; gap: 4px 24px; }
-.explore label { display: flex; flex: 1 1 14em; align-items: center; gap: 10px;
-  margin: 0; color: #1d2733; }
-.explore input { flex: 1 1 6em; min-width: 5em; accent-color: #0b6e7f; }
-.explore select { font: inherit; color: #1d2733; background: #fff; padding: 2px 6px;
-  border: 1px solid #5b6876; border-radius: 4px; max-width: 100%; }
-.explore output { min-width: 3em; font-variant-numeric: tabular-nums;
-  font-weight: 600; color: #1d2733; }
-.hover-words div { display: flex; flex-wrap: wrap; gap: 4px; margin: 4px 0; }
-.hover-words b { flex: 0 0 100%; font-size: .8em; font-weight: 400; color: #4a5560; }
-.hover-words span { padding: 2px 6px; border-radius: 5px; text-align: center;
-  color: #1d2733; }
-.hover-words small { display: block; min-height: 1.3em; min-width: 2.8em;
-  font-size: .75em; font-variant-numeric: tabular-nums; }
-.hover-words [tabindex] { cursor: pointer; border: 1px solid #c9d1d9; }
-.hover-words [aria-pressed=true] { border-color: #1d2733; background: #e8ecef;
-  font-weight: 700; }
-.explore :focus-visible, .hover-words :focus-visible { outline: 3px solid #0b6e7f;
-  outline-offset: 1px; }
-</style>"""
-# Takes every block not yet alive: a page may hold the same block twice.
-_EXPLORE_JS = """<script>
-for (const box of document.querySelectorAll('.explore:not([data-alive])')) {
-  const data = box.querySelector('script[type="application/json"]');
-  if (!data) continue;
-  box.dataset.alive = '1';
-  const {frames, alts, values} = JSON.parse(data.textContent);
-  const image = box.querySelector('img');
-  const controls = [...box.querySelectorAll('input, select')];
-  const show = () => {
-    let index = 0;
-    controls.forEach((control, i) => {
-      const at = Number(control.value);
-      index = index * values[i].length + at;
-      if (control.type !== 'range') return;
-      control.setAttribute('aria-valuetext', values[i][at]);
-      control.nextElementSibling.value = values[i][at];
-    });
-    image.src = 'data:image/png;base64,' + frames[index];
-    image.alt = alts[index];
-  };
-  for (const control of controls) control.addEventListener('input', show);
-  /* arrow keys move the slider, not the slide */
-  box.addEventListener('keydown', event => event.stopPropagation());
-  show();
-}
-</script>"""
-_HOVER_JS = """<script>
-for (const box of document.querySelectorAll('.hover-words:not([data-alive])')) {
-  box.dataset.alive = '1';
-  const source = [...box.querySelectorAll('.source span')];
-  const target = [...box.querySelectorAll('.target span')];
-  const show = word => {
-    target.forEach(other => other.setAttribute('aria-pressed', other === word));
-    word.dataset.weights.split(' ').forEach((percent, i) => {
-      source[i].style.background = `rgba(230, 159, 0, ${percent / 100})`;
-      source[i].lastElementChild.textContent = percent > 0 ? percent + ' %' : '';
-    });
-  };
-  for (const word of target)
-    for (const event of ['mouseenter', 'focus', 'click'])
-      word.addEventListener(event, () => show(word));
-}
-</script>"""
+from utils.arrays import number_array
+
+MAX_FRAMES = 80
+_HERE = Path(__file__).parent
 
 
 def frame(draw: Callable, values: dict, figsize: tuple[float, float]) -> str:
@@ -105,22 +42,46 @@ def frame(draw: Callable, values: dict, figsize: tuple[float, float]) -> str:
 
 
 def _named(kind: str, body: str, script: str) -> str:
-    """A block whose id follows from what it holds."""
+    """A block with its style and script, whose id follows from what it holds."""
+    style = (_HERE / "widgets.css").read_text("utf-8")
+    script = (_HERE / script).read_text("utf-8")
     name = hashlib.sha256(body.encode()).hexdigest()[:10]
     block = f'<div class="{kind}" id="{kind}-{name}">\n{body}\n</div>'
-    return f"{_STYLE}\n{block}\n{script}"
+    return f"<style>\n{style}</style>\n{block}\n<script>\n{script}</script>"
 
 
 class Explorer:
     """A figure with one or two controls; made by `utils.plots.explore`."""
 
     def __init__(
-        self, choices: dict[str, list], first: dict, frames: list[str], alts: list[str]
+        self,
+        draw: Callable,
+        alt: str | Callable[..., str],
+        figsize: tuple[float, float],
+        start: dict,
+        controls: dict[str, Sequence],
     ) -> None:
-        if len(frames) != np.prod([len(values) for values in choices.values()]):
-            raise ValueError(f"frames should be one for each choice, are {len(frames)}")
-        self.choices, self.first = choices, first
-        self.frames, self.alts = frames, alts
+        choices = {name: _choices(name, values) for name, values in controls.items()}
+        n_frames = math.prod(len(values) for values in choices.values())
+        if not 1 <= len(choices) <= 2 or n_frames > MAX_FRAMES:
+            raise ValueError(
+                "explore should have 1 or 2 controls and at most "
+                f"{MAX_FRAMES} pictures, has {len(choices)} and {n_frames}: "
+                "leave out controls or values"
+            )
+        self.choices = choices
+        self.first = {name: values[0] for name, values in choices.items()} | start
+        for name, value in self.first.items():
+            if value not in choices.get(name, ()):
+                raise ValueError(
+                    f"start should be of the controls' values, is {name}={value!r}: "
+                    f"choose from {choices.get(name, list(choices))}"
+                )
+        every = [dict(zip(choices, c, strict=True)) for c in product(*choices.values())]
+        self.alts = [alt(**values) if callable(alt) else alt for values in every]
+        if not all(isinstance(text, str) and text.strip() for text in self.alts):
+            raise ValueError("alt should be words, or a function that returns words")
+        self.frames = [frame(draw, values, figsize) for values in every]
 
     def __repr__(self) -> str:
         return f"<Explorer: {', '.join(self.choices)}, {len(self.frames)} pictures>"
@@ -140,10 +101,23 @@ class Explorer:
             f'<div class="controls">{"".join(controls)}</div>\n'
             f'<script type="application/json">{json_text}</script>'
         )
-        return _named("explore", body, _EXPLORE_JS)
+        return _named("explore", body, "explore.js")
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
+
+def _choices(name: str, values: object) -> list:
+    """The values of one control as plain numbers or strings."""
+    if isinstance(values, str) or not np.ndim(values) == 1 or not len(values):
+        raise ValueError(
+            f"{name} should be a list of numbers or of strings, is {values!r}: "
+            "bind a fixed value in draw instead"
+        )
+    values = np.asarray(values).tolist()
+    if not all(isinstance(v, str) for v in values):
+        number_array(name, values, 1)
+    return values
 
 
 def _texts(values: list) -> list[str]:
@@ -202,7 +176,7 @@ class Hover:
             f'<div class="target"><b>target: point at a word, or press Tab</b>'
             f"{target}</div>"
         )
-        return _named("hover-words", body, _HOVER_JS)
+        return _named("hover-words", body, "hover.js")
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
