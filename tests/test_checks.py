@@ -219,8 +219,17 @@ class Patient:
             except:  # noqa: E722
                 pass
 
+    @staticmethod
+    def swallows_one(x):
+        try:
+            time.sleep(9)
+        except:  # noqa: E722
+            pass
+        while True:
+            pass
 
-@pytest.mark.parametrize("name", ["plain", "catches", "catches_all"])
+
+@pytest.mark.parametrize("name", ["plain", "catches", "catches_all", "swallows_one"])
 @pytest.mark.timeout(30)
 def test_endless_loop_is_stopped(name):
     start = time.monotonic()

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image  # matplotlib needs it too
 
 from utils.arrays import number_array
 
@@ -25,16 +26,12 @@ _HERE = Path(__file__).parent
 
 
 def frame(draw: Callable, values: dict, figsize: tuple[float, float]) -> str:
-    """One picture as base64 PNG, in few colours where Pillow is there."""
+    """One picture as base64 PNG, in few colours."""
     figure = Figure(figsize=figsize, dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure.subplots(), **values)
     raw = io.BytesIO()
     figure.savefig(raw, format="png", facecolor="white", metadata={"Software": None})
-    try:
-        from PIL import Image
-    except ImportError:
-        return base64.b64encode(raw.getvalue()).decode()
     small = io.BytesIO()
     image = Image.open(raw).convert("RGB").quantize(64, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
