@@ -37,7 +37,7 @@ INSPECT = """
     wrong.push(`is ${slide.scrollHeight} px high, room for ${slide.clientHeight}`);
   if (slide.scrollWidth > slide.clientWidth)
     wrong.push(`is ${slide.scrollWidth} px wide, room for ${slide.clientWidth}`);
-  const parts = 'pre, img, table, svg, p, li, h1, h2, h3';
+  const parts = 'pre, img, table, svg, p, li, h1, h2, h3, label, input, select';
   for (const part of slide.querySelectorAll(parts)) {
     const r = part.getBoundingClientRect();
     if (r.width && r.height && !inside(r))

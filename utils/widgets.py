@@ -95,7 +95,7 @@ class Explorer:
         body = (
             f'<img src="data:image/png;base64,{self.frames[index]}" '
             f'alt="{escape(self.alts[index])}">\n'
-            f'<div class="controls">{"".join(controls)}</div>\n'
+            f'<div class="explore-controls">{"".join(controls)}</div>\n'
             f'<script type="application/json">{json_text}</script>'
         )
         return _named("explore", body, "explore.js")
