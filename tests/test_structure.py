@@ -151,7 +151,7 @@ def test_module_and_function_budgets(path):
 def code_lines(source: str) -> int:
     """Lines of a module that are neither blank nor docstring.
 
-    >>> code_lines('"""Two\\n\\nlines."""\\n\\nx = 1\\n')
+    >>> code_lines("'One line.'\\n\\nx = 1\\n")
     1
     """
     tree = ast.parse(source)
