@@ -207,6 +207,8 @@ def tidy(source: Path, html: Path) -> None:
         text = page.read_text("utf-8")
         if _PRELOAD.search(text):
             page.write_text(_PRELOAD.sub("", text), "utf-8")
+    # Instead of a page that only leads on, which browsers cut short with errors.
+    shutil.copyfile(html / "intro.html", html / "index.html")
 
 
 def main(argv: list[str]) -> int:
