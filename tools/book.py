@@ -3,6 +3,8 @@
 The book works with the network cut: the pages that Sphinx reads are copies, made
 in `_build/source`, in which the addresses of browser libraries point to local
 files. The chapters themselves keep the public addresses, for Colab.
+
+Long because it is one errand told from start to end.
 """
 
 import argparse
@@ -99,6 +101,8 @@ def stage(root: Path, to: Path) -> None:
         content = path.read_bytes()
         if path.suffix == ".ipynb":
             notebook = json.loads(content)
+            # A chapter not yet recorded does not say that it is Python.
+            notebook["metadata"].setdefault("language_info", {"name": "python"})
             up = "../" * (len(inside.parts) - 1)
             localise_outputs(notebook, f"{up}_static/lib")
             content = json.dumps(notebook, ensure_ascii=False).encode()

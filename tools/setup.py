@@ -3,6 +3,8 @@
 Runs on a bare Python (standard library only), as `python3 tools/setup.py`. Each
 folder holds a stamp: a hash of what it was made from, written last. No stamp or
 another hash means that the folder is unfinished or out of date.
+
+Long because it is one errand told from start to end.
 """
 
 from __future__ import annotations
