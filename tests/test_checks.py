@@ -195,6 +195,23 @@ def test_change_inside_a_list_is_seen():
     assert "changes its argument `items` in place" in message
 
 
+def test_change_of_a_set_is_seen():
+    links = make(Case("how many", ({1, 2},), 2))
+    message = report(links, lambda seen: seen.add(3) or 2).message
+    assert "changes its argument `seen` in place" in message
+
+
+def test_an_error_that_cannot_be_shown():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def learner(x):
+        raise Mute
+
+    assert "raised Mute: (no message)" in report(returns(1), learner).message
+
+
 class Patient:
     """Loops that a learner may write by mistake."""
 
@@ -288,6 +305,13 @@ def test_random_numbers_of_later_cells_do_not_move():
 HALF = torch.tensor([0.5, 0.5])
 
 
+class Hostile(str):
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        raise RuntimeError("no comparing")
+
+
 @pytest.mark.parametrize(
     ("expected", "got", "words"),
     [
@@ -323,6 +347,15 @@ HALF = torch.tensor([0.5, 0.5])
         ((HALF, 1), (HALF + 1, 1), "At [0][0]: expected 0.5, got 1.5"),
         ({"a": 1}, {"b": 1}, "Expected the keys ['a'], got ['b']."),
         ({"a": [1]}, {"a": [2]}, "At ['a'][0]: expected 1, got 2."),
+        ({1, 2}, [1, 2], "Expected a set, got a list."),
+        ({1, 2}, {2}, "Expected 1 in the set, got a set without it (1 of 2 absent)."),
+        ({(0, 1)}, {(0, 1), (1, 0)}, "Expected a set without (1, 0), got one with it"),
+        ({1}, {2}, "without it (1 of 1 absent); 2 should not be there (1 too many)."),
+        ((1, 2), [1, 3], "At [1]: expected 2, got 3."),
+        ((1, 2), {1, 2}, "Expected a tuple, got a set."),
+        (0.5, 10**400, "Expected 0.5, got an int above 1e300."),
+        ("a", Hostile("a"), "something that cannot be compared: no comparing"),
+        ("a", "b" * 1000, "bbb …."),
         ({"a": 1}, {"a": None}, "At ['a']: expected an int, got None."),
     ],
 )
@@ -340,6 +373,9 @@ def test_the_difference_in_words(expected, got, words):
         (torch.ones(0, 3), torch.ones(0, 3)),
         (np.array(["a"]), np.array(["a"])),
         (torch.tensor([1 + 2j]), torch.tensor([1 + 2j])),
+        (torch.tensor([1 - 2j]), torch.tensor([1 + 2j]).conj()),
+        ({1, (0, 2)}, {(0, np.int64(2)), 1}),
+        ((1, (HALF, 2)), [1, [HALF, 2]]),
         (2.0, 2),
         (0.5, np.float32(0.5)),
         (2, np.int64(2)),
@@ -384,8 +420,9 @@ CASE = Case("a", (), 1)
         (lambda: Case("a", 1, 1), "args should be a tuple"),
         (lambda: Case("a", (iter("a") for _ in "a"), 1), "args should be a tuple"),
         (lambda: Case("a", ((i for i in "a"),), 1), "args should be plain data"),
-        (lambda: Case("a", (), {1}), "expected should be a tensor"),
+        (lambda: Case("a", (), frozenset({1})), "expected should be a tensor"),
         (lambda: Case("a", (), [len]), "expected should be a tensor"),
+        (lambda: Case("a", (), {len}), "expected should be a tensor"),
         (lambda: Exercise("3", [CASE], ["a"], {}), "id should be chapter.number"),
         (lambda: Exercise("3.1", [], ["a"], {}), "3.1: cases should be a list"),
         (lambda: Exercise("3.1", (CASE,), ["a"], {}), "3.1: cases should be a list"),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from utils.calls import Outcome, TimeUp, call, place
-from utils.differences import difference, kind_of, require_comparable
+from utils.differences import difference, kind_of, require_comparable, words_of
 
 _n_wrong: dict[str, int] = {}  # exercise id -> wrong checks since the last right one
 
@@ -27,8 +27,8 @@ class Case:
     Args:
         shows: what the case shows, in words; read by the learner.
         args: the arguments; the function gets copies of them.
-        expected: Tensor, array, number, bool, string, None, or a list, tuple or
-            dict of these.
+        expected: Tensor, array, number, bool, string, None, or a list, tuple,
+            set or dict of these.
 
     >>> Case("two numbers are added", (1, 2), 3).expected
     3
@@ -189,8 +189,7 @@ def _problem(
     """What is wrong with one outcome, in lines; [] if nothing."""
     error = outcome.error
     if error is not None:
-        text = "".join(str(error).strip().splitlines()[:1])[:200] or "(no message)"
-        words = f"Your code raised {type(error).__name__}: {text}"
+        words = f"Your code raised {type(error).__name__}: {words_of(error)}"
         if isinstance(error, TimeUp):
             words = f"Stopped after {seconds:g} s: is there a loop that never ends?"
         elif isinstance(error, SystemExit):

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 RTOL, ATOL = 1e-4, 1e-6
+LONGEST = 200  # characters of one value that are shown
 _KINDS = {
     Tensor: "a torch.Tensor",
     np.ndarray: "a numpy array",
@@ -15,6 +16,7 @@ _KINDS = {
     str: "a string",
     list: "a list",
     tuple: "a tuple",
+    set: "a set",
     dict: "a dict",
 }
 
@@ -22,8 +24,8 @@ _KINDS = {
 def kind_of(value: object) -> str:
     """The type of a value, with its article.
 
-    >>> kind_of(1), kind_of(None), kind_of({1})
-    ('an int', 'None', 'a set')
+    >>> kind_of(1), kind_of(None), kind_of(object())
+    ('an int', 'None', 'an object')
     """
     for kind, words in _KINDS.items():
         if isinstance(value, kind):
@@ -38,14 +40,14 @@ def require_comparable(value: object) -> None:
     Raises:
         ValueError: naming the type.
     """
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set):
         inner = list(value)
     else:
         inner = list(value.values()) if isinstance(value, dict) else []
     if not isinstance(value, tuple(_KINDS)):
         raise ValueError(
             "expected should be a tensor, array, number, bool, string, None, or a "
-            f"list, tuple or dict of these, is {kind_of(value)}: turn it into one"
+            f"list, tuple, set or dict of these, is {kind_of(value)}: turn it into one"
         )
     for item in inner:
         require_comparable(item)
@@ -54,11 +56,13 @@ def require_comparable(value: object) -> None:
 def difference(expected: object, got: object, at: str = "") -> str:
     """Say where `got` first differs from `expected`; "" if nowhere.
 
-    Floats may differ by rtol 1e-4 and atol 1e-6; an int may stand for a float.
-    A value of a kind that cannot be compared counts as equal to its own kind.
+    Floats may differ by rtol 1e-4 and atol 1e-6; an int may stand for a float,
+    a list for a tuple. A value of a kind that cannot be compared counts as equal
+    to its own kind.
 
     Args:
-        expected, got: of the kinds that `require_comparable` accepts.
+        expected: of the kinds that `require_comparable` accepts.
+        got: anything; a value that fails when it is looked at is different.
         at: how to reach the two inside a larger value.
 
     >>> difference([1, 2.0], [1, 2.5])
@@ -66,23 +70,44 @@ def difference(expected: object, got: object, at: str = "") -> str:
     >>> difference(torch.ones(2, 3), torch.ones(3, 2))
     'Expected shape (2, 3), got (3, 2)'
     """
-    for kind in (Tensor, np.ndarray, list, tuple, dict):
+    try:
+        return _difference(expected, got, at)
+    except Exception as error:  # a sparse tensor, an __eq__ of the learner's own
+        what = f"something that cannot be compared: {words_of(error)}"
+        return _says(at, kind_of(expected), what)
+
+
+def words_of(error: BaseException) -> str:
+    """The first line of an error's message, cut to a length that can be read.
+
+    >>> words_of(ValueError("too small\\nand more"))
+    'too small'
+    """
+    try:
+        return "".join(str(error).strip().splitlines()[:1])[:LONGEST] or "(no message)"
+    except Exception:  # an error class of the learner's own
+        return "(no message)"
+
+
+def _difference(expected: object, got: object, at: str) -> str:
+    for kind in (Tensor, np.ndarray, list, tuple, set, dict):
         if isinstance(expected, kind):
-            if not isinstance(got, kind):
+            if not isinstance(got, (tuple, list) if kind is tuple else kind):
                 return _says(at, kind_of(expected), kind_of(got))
-            if kind not in (Tensor, np.ndarray):
-                return _parts(expected, got, at)
-            try:
+            if kind in (Tensor, np.ndarray):
                 return _arrays(expected, got, at)
-            except (TypeError, RuntimeError) as error:  # a sparse tensor, say
-                what = f"something that cannot be compared: {error}"
-                return _says(at, kind_of(expected), what)
+            compare = _members if kind is set else _parts
+            return compare(expected, got, at)
     return _plain(expected, got, at)
 
 
 def _says(at: str, expected: str, got: str) -> str:
     where = f"At {at}: expected" if at else "Expected"
-    return f"{where} {expected}, got {got}"
+    return f"{where} {_cut(expected)}, got {_cut(got)}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
 
 
 def _plain(expected: object, got: object, at: str) -> str:
@@ -99,6 +124,8 @@ def _plain(expected: object, got: object, at: str) -> str:
         value += ": .item() makes it a plain number" * plain
         return _says(at, kind_of(expected), kind_of(got) + value)
     if isinstance(expected, float):
+        if isinstance(got, int) and abs(got) > 10**300:  # too large for a float
+            return _says(at, repr(expected), "an int above 1e300")
         same = np.isclose(got, expected, rtol=RTOL, atol=ATOL, equal_nan=True)
         return "" if same else _says(at, repr(expected), repr(got))
     if isinstance(expected, int | str):
@@ -121,6 +148,21 @@ def _parts(expected: object, got: object, at: str) -> str:
         if words := difference(expected[key], got[key], f"{at}[{key!r}]"):
             return words
     return ""
+
+
+def _members(expected: set, got: set, at: str) -> str:
+    """Sets: what is absent, then what should not be there."""
+    absent, extra = (sorted(map(repr, s)) for s in (expected - got, got - expected))
+    words = ""
+    if absent:
+        words = _says(at, f"{absent[0]} in the set", "a set without it")
+        words += f" ({len(absent)} of {len(expected)} absent)"
+    elif extra:
+        words = _says(at, f"a set without {extra[0]}", "one with it")
+    if extra:
+        also = f"; {_cut(extra[0])} should not be there" if absent else ""
+        words += f"{also} ({len(extra)} too many)"
+    return words
 
 
 def _arrays(expected: object, got: object, at: str) -> str:
@@ -153,7 +195,7 @@ def _numbers(values: object) -> np.ndarray:
     """As a numpy array; floats in double precision."""
     if not isinstance(values, Tensor):
         return values
-    values = values.detach().cpu()
+    values = values.detach().cpu().resolve_conj().resolve_neg()
     if values.is_floating_point():
         values = values.to(torch.float64)
     return values.numpy()
