@@ -8,6 +8,7 @@ goes on with the slide) and tags; what they mean here is in `TAGS`.
 
 import argparse
 import re
+import shutil
 import sys
 from html import escape
 from pathlib import Path
@@ -142,6 +143,7 @@ def build_deck(path: Path, destination: Path) -> tuple[str, int]:
     }
     html, _ = exporter.from_notebook_node(notebook, resources=resources)
     html = relink(localise(html, "lib"), current_address())
+    html = html.replace('"../images/', '"images/')
     (destination / f"{path.stem}.html").write_text(html, "utf-8")
     return title, n_slides
 
@@ -161,6 +163,7 @@ def build(paths: list[Path], destination: Path, node_modules: Path) -> list[tupl
     """Write the decks of `paths` and the index; return (file, title, slides)."""
     destination.mkdir(parents=True, exist_ok=True)
     copy_libraries(node_modules, destination / "lib", DECK_LIBRARIES)
+    shutil.copytree(ROOT / "images", destination / "images", dirs_exist_ok=True)
     decks = []
     for path in paths:
         try:
