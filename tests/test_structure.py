@@ -26,6 +26,8 @@ FLOORS = {
     "plots": 0,
     "checks": 0,
     "records": 0,
+    "packages": -1,
+    "gguf": 0,
     "grammar": 0,
     "prompting": 0,
     "lora": 0,

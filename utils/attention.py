@@ -1,12 +1,17 @@
 """Attention: how well each query fits each key, and the average that follows.
 
 Three ways to score a query against a key, with the letters of the papers:
-additive (Bahdanau et al., 2014), dot and general (Luong et al., 2015).
-Masks are bool everywhere, True = may attend.
+additive (Bahdanau et al., 2014), dot and general (Luong et al., 2015); then the
+scaled dot product and its many heads (Vaswani et al., 2017). Masks are bool
+everywhere, True = may attend. The module is long because all of attention is
+here, so that chapters 03 to 08 share one softmax and one mask.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from utils.shapes import check_shapes
 
@@ -38,6 +43,28 @@ def padding_mask(lengths: Tensor, max_len: int | None = None) -> Tensor:
             f"got {lengths.tolist()}: cut the rows or raise max_len"
         )
     return torch.arange(max_len, device=lengths.device) < lengths[:, None]  # (B, T)
+
+
+def causal_mask(n_positions: int, device: torch.device | None = None) -> Tensor:
+    """Let each position attend to itself and to those before it.
+
+    Args:
+        n_positions: T.
+        device: where the mask should be; the CPU if None.
+
+    Returns:
+        mask: (T, T) bool, True where row t may attend to column j, j <= t.
+
+    Raises:
+        ValueError: if `n_positions` is negative.
+
+    >>> causal_mask(2).tolist()
+    [[True, False], [True, True]]
+    """
+    if n_positions < 0:
+        raise ValueError(f"n_positions should be 0 or more, got {n_positions}")
+    ones = torch.ones(n_positions, n_positions, dtype=torch.bool, device=device)
+    return ones.tril()
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -169,3 +196,123 @@ def make_score(name: str, d_model: int) -> nn.Module:
     if name == "general":
         return GeneralScore(d_model)
     raise ValueError(f"score should be 'additive', 'dot' or 'general', got {name!r}")
+
+
+def scaled_dot_product_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Average the values, each weighted by how well its key matches the query.
+
+    Eq. 1 of Vaswani et al., 2017, https://arxiv.org/abs/1706.03762
+
+    Args:
+        q: (..., Tq, d_k) queries.
+        k: (..., Tk, d_k) keys.
+        v: (..., Tk, d_v) values.
+        mask: bool, broadcasts to (..., Tq, Tk); True = may attend.
+        dropout: share of weights set to 0, the others scaled up; for training.
+
+    Returns:
+        out: (..., Tq, d_v).
+        weights: (..., Tq, Tk), before dropout. A row sums to 1, or is all 0
+            where the mask allows no key at all.
+
+    Raises:
+        ValueError: if q, k and v do not fit together, the mask is not bool or
+            does not fit, or dropout is not a probability.
+
+    >>> eye = torch.eye(2)
+    >>> out, weights = scaled_dot_product_attention(eye, eye, eye)
+    >>> [round(w, 2) for w in weights[0].tolist()]
+    [0.67, 0.33]
+    """
+    sizes = check_shapes(q=(q, "... Tq d_k"), k=(k, "... Tk d_k"), v=(v, "... Tk d_v"))
+    check_dropout(dropout)
+    # The scale goes to q: in float16 the products could overflow before it.
+    scores = (q / math.sqrt(max(sizes["d_k"], 1))) @ k.transpose(-2, -1)
+    weights = masked_softmax(scores, mask)  # (..., Tq, Tk)
+    used = F.dropout(weights, dropout) if dropout else weights
+    return used @ v, weights  # (..., Tq, d_v), (..., Tq, Tk)
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse a dropout that is not a probability below 1.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout should be from 0 to below 1, got {dropout}")
+
+
+class MultiHeadAttention(nn.Module):
+    """Attend n_heads times in smaller spaces, then mix the results.
+
+    Section 3.2.2 of Vaswani et al., 2017, https://arxiv.org/abs/1706.03762. The
+    matrices start uniform within sqrt(6 / (fan_in + fan_out)), Glorot & Bengio,
+    2010, https://proceedings.mlr.press/v9/glorot10a.html; the biases at 0.
+
+    Args:
+        d_model: size of a position's vector, in and out.
+        n_heads: number of heads; divides d_model, d_k = d_model / n_heads.
+        dropout: share of attention weights dropped in training.
+
+    Raises:
+        ValueError: if a size is below 1 or n_heads does not divide d_model.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        _check_size(d_model)
+        if n_heads < 1 or d_model % n_heads:
+            raise ValueError(
+                f"n_heads should be 1 or more and divide d_model={d_model}, got "
+                f"{n_heads}: each head gets d_model / n_heads numbers"
+            )
+        check_dropout(dropout)
+        self.n_heads, self.dropout = n_heads, dropout
+        self.W_q = nn.Linear(d_model, d_model)
+        self.W_k = nn.Linear(d_model, d_model)
+        self.W_v = nn.Linear(d_model, d_model)
+        self.W_o = nn.Linear(d_model, d_model)
+        for linear in (self.W_q, self.W_k, self.W_v, self.W_o):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(
+        self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let each position of x look at memory, or at x itself.
+
+        Args:
+            x: (B, Tq, d_model), asks.
+            memory: (B, Tk, d_model), is asked; x if None (self-attention).
+            mask: bool, broadcasts to (B, Tq, Tk); True = may attend. A padding
+                mask (B, Tk) is given as mask[:, None].
+
+        Returns:
+            out: (B, Tq, d_model).
+            weights: (B, H, Tq, Tk).
+
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        memory = x if memory is None else memory
+        d_model = str(self.W_q.in_features)
+        check_shapes(x=(x, f"B Tq {d_model}"), memory=(memory, f"B Tk {d_model}"))
+        q = self._split(self.W_q(x))  # (B, H, Tq, d_k)
+        k, v = self._split(self.W_k(memory)), self._split(self.W_v(memory))
+        if mask is not None and mask.ndim == 3:
+            mask = mask[:, None]  # (B, 1, Tq, Tk), the same for every head
+        dropout = self.dropout if self.training else 0.0
+        out, weights = scaled_dot_product_attention(q, k, v, mask, dropout)
+        out = out.transpose(1, 2).flatten(2)  # (B, Tq, d_model)
+        return self.W_o(out), weights
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, T, d_model) -> (B, H, T, d_k)"""
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
