@@ -249,6 +249,37 @@ def check_dropout(dropout: float) -> None:
         raise ValueError(f"dropout should be from 0 to below 1, got {dropout}")
 
 
+class KVCache:
+    """The keys and values of the positions that attention has read so far.
+
+    What was read does not change when more is written, so a decoder that writes
+    word by word computes each key and value once.
+    """
+
+    def __init__(self) -> None:
+        self.kv: tuple[Tensor, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.kv is None else self.kv[0].shape[-2]
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append k and v (B, H, T, d_k); return all keys and values so far."""
+        if self.kv is not None:
+            check_shapes(past=(self.kv[0], "B H Tpast d_k"), k=(k, "B H T d_k"))
+            k, v = (
+                torch.cat(pair, dim=-2) for pair in zip(self.kv, (k, v), strict=True)
+            )
+        self.kv = k, v
+        return k, v
+
+    def __getitem__(self, rows: Tensor) -> "KVCache":
+        """The cache of the chosen sentences, in that order."""
+        chosen = KVCache()
+        if self.kv is not None:
+            chosen.kv = self.kv[0][rows], self.kv[1][rows]
+        return chosen
+
+
 class MultiHeadAttention(nn.Module):
     """Attend n_heads times in smaller spaces, then mix the results.
 
@@ -284,7 +315,11 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(
-        self, x: Tensor, memory: Tensor | None = None, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Let each position of x look at memory, or at x itself.
 
@@ -293,6 +328,8 @@ class MultiHeadAttention(nn.Module):
             memory: (B, Tk, d_model), is asked; x if None (self-attention).
             mask: bool, broadcasts to (B, Tq, Tk); True = may attend. A padding
                 mask (B, Tk) is given as mask[:, None].
+            cache: gets the keys and values of `memory`, which then follow those
+                it holds: Tk counts them all.
 
         Returns:
             out: (B, Tq, d_model).
@@ -306,6 +343,8 @@ class MultiHeadAttention(nn.Module):
         check_shapes(x=(x, f"B Tq {d_model}"), memory=(memory, f"B Tk {d_model}"))
         q = self._split(self.W_q(x))  # (B, H, Tq, d_k)
         k, v = self._split(self.W_k(memory)), self._split(self.W_v(memory))
+        if cache is not None:
+            k, v = cache.extend(k, v)  # (B, H, Tk, d_k)
         if mask is not None and mask.ndim == 3:
             mask = mask[:, None]  # (B, 1, Tq, Tk), the same for every head
         dropout = self.dropout if self.training else 0.0

@@ -182,12 +182,30 @@ class Seq2Seq(nn.Module):
         return logits, weights
 
 
-def translation_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Mean cross-entropy in nats per target token; padding counts for nothing."""
+def translation_loss(
+    model: nn.Module, batch: Batch, label_smoothing: float = 0.0
+) -> Tensor:
+    """Mean cross-entropy in nats per target token; padding counts for nothing.
+
+    Args:
+        model: maps a batch to (logits (B, T, V), weights).
+        batch: sentence pairs.
+        label_smoothing: share of the goal spread evenly over all tokens; Szegedy
+            et al., 2015, https://arxiv.org/abs/1512.00567
+
+    Raises:
+        ValueError: if `label_smoothing` is not from 0 to 1.
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            f"label_smoothing should be from 0 to 1, got {label_smoothing}"
+        )
     logits, _ = model(batch)  # (B, T, V)
     batch = batch.to(logits.device)
     real = batch.target_mask
-    return nn.functional.cross_entropy(logits[real], batch.target_out[real])
+    return nn.functional.cross_entropy(
+        logits[real], batch.target_out[real], label_smoothing=label_smoothing
+    )
 
 
 @torch.no_grad()
