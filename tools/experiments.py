@@ -3,7 +3,8 @@
 `python -m tools experiment attention` trains the same model with a fixed context
 and with each attention score; `... reversal` trains a fixed-context model whose
 encoder reads one way on sources as they are and reversed, `... reversal_two_way`
-is the control. Each writes utils/records/NAME.json.
+is the control. `... transformer`, `... ablations` and `... agreement` are those of
+chapter 05. Each writes utils/records/NAME.json.
 """
 
 import argparse
@@ -12,9 +13,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 from utils.corpora import split_pairs, translation_batches
 from utils.grammar import Pair, translation_pairs
@@ -27,43 +31,68 @@ RECORDS = Path(__file__).parents[1] / "utils" / "records"
 BINS = [(4, 9), (10, 19), (20, 29), (30, 39), (40, 50)]
 
 
+class Task(NamedTuple):
+    """Sentence pairs, cut and with their vocabularies."""
+
+    training: Sequence[Pair]
+    test: Sequence[Pair]
+    source_vocab: Vocab
+    target_vocab: Vocab
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair]) -> "Task":
+        training, _, test = split_pairs(pairs, 500, 500)
+        return cls(
+            training,
+            test,
+            Vocab.from_sentences(p.source for p in training),
+            Vocab.from_sentences(p.target for p in training),
+        )
+
+
+def fit(
+    task: Task,
+    make: Callable[[int, int], nn.Module],
+    seed: int,
+    config: TrainConfig,
+    loss_fn: Callable[..., Tensor] = translation_loss,
+) -> tuple[nn.Module, dict[str, object]]:
+    """Train make(source_size, target_size); measure it on the held-out sentences."""
+    seed_all(seed)
+    model = make(len(task.source_vocab), len(task.target_vocab))
+    vocabs = task.source_vocab, task.target_vocab
+    batches = translation_batches(task.training, *vocabs, 32, seed)
+    start = time.process_time()
+    losses = train(model, batches, loss_fn, config)
+    cpu = time.process_time() - start
+    texts = translate(model, [p.source for p in task.test], *vocabs)
+    return model, {
+        "seed": seed,
+        "loss": round(sum(losses[-50:]) / len(losses[-50:]), 4),
+        **_quality(texts, task.test),
+        "cpu_ms_per_step": round(1000 * cpu / config.n_steps, 1),
+    }
+
+
 def run(
-    pairs: Sequence[Pair],
+    task: Task,
     score: str | None,
     seed: int,
     n_steps: int,
     bidirectional: bool = True,
 ) -> dict[str, object]:
-    """Train one model and measure it on 500 held-out sentences."""
-    training, _, test = split_pairs(pairs, 500, 500)
-    source_vocab = Vocab.from_sentences(p.source for p in training)
-    target_vocab = Vocab.from_sentences(p.target for p in training)
-    seed_all(seed)
-    model = Seq2Seq(
-        len(source_vocab),
-        len(target_vocab),
-        score=score,
-        bidirectional=bidirectional,
-    )
-    batches = translation_batches(training, source_vocab, target_vocab, 32, seed)
-    start = time.process_time()
-    losses = train(model, batches, translation_loss, TrainConfig(n_steps=n_steps))
-    cpu = time.process_time() - start
-    texts = translate(model, [p.source for p in test], source_vocab, target_vocab)
-    result: dict[str, object] = {
-        "score": score,
-        "seed": seed,
-        "loss": round(sum(losses[-50:]) / 50, 4),
-        **_quality(texts, test),
-        "cpu_ms_per_step": round(1000 * cpu / n_steps, 1),
-    }
+    """Train one recurrent model and measure it, its alignment included."""
+    make = partial(Seq2Seq, score=score, bidirectional=bidirectional)
+    model, measured = fit(task, make, seed, TrainConfig(n_steps=n_steps))
+    result = {"score": score, **measured}
     if score:
-        weights = [attention_of(model, p, source_vocab, target_vocab) for p in test]
+        vocabs = task.source_vocab, task.target_vocab
+        weights = [attention_of(model, p, *vocabs) for p in task.test]
         links = [
             attention_links(w, len(p.target), len(p.source))
-            for w, p in zip(weights, test, strict=True)
+            for w, p in zip(weights, task.test, strict=True)
         ]
-        gold = [p.sure for p in test], [p.possible for p in test]
+        gold = [p.sure for p in task.test], [p.possible for p in task.test]
         result["aer"] = round(aer(links, *gold), 3)
     return result
 
@@ -90,9 +119,9 @@ def _quality(texts: list[list[str]], test: Sequence[Pair]) -> dict[str, object]:
 
 def attention(seeds: Sequence[int], n_steps: int) -> list[dict]:
     """Fixed context, additive, dot and general: quality, alignment and time."""
-    pairs = translation_pairs(21000)
+    task = Task.of(translation_pairs(21000))
     return [
-        _told(run(pairs, score, seed, n_steps))
+        told(run(task, score, seed, n_steps))
         for seed in seeds
         for score in (None, "dot", "general", "additive")
     ]
@@ -104,22 +133,33 @@ def reversal(
     """Fixed context, short sentences, a one-way encoder: forwards and backwards."""
     pairs = translation_pairs(21000, max_len=14)
     backwards = [Pair(p.source[::-1], p.target) for p in pairs]
+    tasks = {False: Task.of(pairs), True: Task.of(backwards)}
     return [
-        _told({"reversed": reverse, **run(data, None, seed, n_steps, bidirectional)})
+        told({"reversed": reverse, **run(task, None, seed, n_steps, bidirectional)})
         for seed in seeds
-        for reverse, data in ((False, pairs), (True, backwards))
+        for reverse, task in tasks.items()
     ]
 
 
-def _told(result: dict) -> dict:
+def reversal_two_way(seeds: Sequence[int], n_steps: int) -> list[dict]:
+    """The control: an encoder that reads both ways anyway."""
+    return reversal(seeds, n_steps, bidirectional=True)
+
+
+def told(result: dict) -> dict:
+    """Print a result as soon as it is there."""
     print(json.dumps(result), flush=True)
     return result
 
 
-EXPERIMENTS: dict[str, Callable[[Sequence[int], int], list[dict]]] = {
-    "attention": attention,
-    "reversal": reversal,
-    "reversal_two_way": partial(reversal, bidirectional=True),
+# name -> module and function; a function gets seeds and steps, returns its runs
+EXPERIMENTS = {
+    "attention": "tools.experiments:attention",
+    "reversal": "tools.experiments:reversal",
+    "reversal_two_way": "tools.experiments:reversal_two_way",
+    "transformer": "tools.transformer_experiments:against_time",
+    "ablations": "tools.transformer_experiments:ablations",
+    "agreement": "tools.transformer_experiments:agreement",
 }
 
 
@@ -132,7 +172,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     seeds = list(range(options.seeds))
     start = time.time()
-    runs = EXPERIMENTS[options.name](seeds, options.steps)
+    module, function = EXPERIMENTS[options.name].split(":")
+    runs = getattr(import_module(module), function)(seeds, options.steps)
     record = {
         "command": f"python -m tools experiment {options.name} "
         f"--seeds {options.seeds} --steps {options.steps}",

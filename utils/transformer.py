@@ -147,6 +147,18 @@ class FeedForward(nn.Sequential):
             nn.init.zeros_(linear.bias)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Normalise each number over the batch; chapter 05 shows why not to.
+
+    Ioffe & Szegedy, 2015, https://arxiv.org/abs/1502.03167. Padding counts too,
+    and so a sentence depends on its neighbours in the batch.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise x (B, T, d_model) over B and T together."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 class Residual(nn.Module):
     """Add what a sublayer says to what came in, and keep its size in hand."""
 

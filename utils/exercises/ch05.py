@@ -1,0 +1,198 @@
+"""Exercises of chapter 05: positions, norms, masks, warm-up, parameters."""
+
+import math
+
+import torch
+
+from utils.checks import Case, Exercise
+
+position = Exercise(
+    id="5.1",
+    cases=[
+        Case(
+            "position 0: every sine is 0, every cosine 1",
+            (0, 4),
+            [0.0, 1.0, 0.0, 1.0],
+        ),
+        Case(
+            "position 1 of 2 numbers: the sine and the cosine of 1",
+            (1, 2),
+            [0.841471, 0.540302],
+        ),
+        Case(
+            "position 100 of 4 numbers: the second clock runs 100 times slower",
+            (100, 4),
+            [-0.506366, 0.862319, 0.841471, 0.540302],
+        ),
+        Case(
+            "position 10 of 6 numbers: speeds 1, 10000^(-1/3) and 10000^(-2/3)",
+            (10, 6),
+            [-0.544021, -0.839072, 0.447648, 0.894210, 0.021543, 0.999768],
+        ),
+    ],
+    hints=[
+        "Numbers 2i and 2i+1 belong together: what is their common angle?",
+        "Loop over i from 0 to d_model / 2 - 1; math.sin and math.cos.",
+        "angle = pos / 10000 ** (2 * i / d_model); then sin and cos of it, in turn.",
+    ],
+    slips={
+        "all sines come first, then all cosines": lambda pos, d: [
+            f(pos / 10000 ** (2 * i / d))
+            for f in (math.sin, math.cos)
+            for i in range(d // 2)
+        ],
+        "the exponent is i / d_model, without the 2": lambda pos, d: [
+            f(pos / 10000 ** (i / d))
+            for i in range(d // 2)
+            for f in (math.sin, math.cos)
+        ],
+        "each number has its own angle: its index for 2i": lambda pos, d: [
+            (math.cos if j % 2 else math.sin)(pos / 10000 ** (j / d)) for j in range(d)
+        ],
+    },
+)
+
+layer_norm = Exercise(
+    id="5.2",
+    cases=[
+        Case(
+            "mean 2, standard deviation 1: (1, 3) becomes (-1, 1)",
+            (torch.tensor([[1.0, 3.0]]),),
+            torch.tensor([[-1.0, 1.0]]),
+        ),
+        Case(
+            "each position by itself: the second row is ten times the first",
+            (torch.tensor([[1.0, 3.0], [10.0, 30.0]]),),
+            torch.tensor([[-1.0, 1.0], [-1.0, 1.0]]),
+        ),
+        Case(
+            "three numbers: mean 2, variance (1 + 0 + 1) / 3",
+            (torch.tensor([[1.0, 2.0, 3.0]]),),
+            torch.tensor([[-1.224736, 0.0, 1.224736]]),
+        ),
+        Case(
+            "all numbers equal: zeros, not NaN",
+            (torch.tensor([[4.0, 4.0]]),),
+            torch.tensor([[0.0, 0.0]]),
+        ),
+    ],
+    hints=[
+        "Along which axis is the mean taken, if each position stands for itself?",
+        "x.mean(-1, keepdim=True), x.var(-1, keepdim=True, unbiased=False).",
+        "(x - mean) / (variance + 1e-5).sqrt()",
+    ],
+    slips={
+        "the mean is taken over the positions, as batch norm does": lambda x: (
+            (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
+        ),
+        "the variance is divided by n - 1 and not by n": lambda x: (
+            (x - x.mean(-1, True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt()
+        ),
+        "nothing keeps the division from 0 / 0": lambda x: (
+            (x - x.mean(-1, True)) / x.var(-1, keepdim=True, unbiased=False).sqrt()
+        ),
+        "the mean is not taken off": lambda x: (
+            x / (x.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+        ),
+    },
+)
+
+decoder_mask = Exercise(
+    id="5.3",
+    cases=[
+        Case(
+            "two real words: the first cannot see the second",
+            (torch.tensor([True, True]),),
+            torch.tensor([[True, False], [True, True]]),
+        ),
+        Case(
+            "a real word, then padding: nobody sees the padding",
+            (torch.tensor([True, False]),),
+            torch.tensor([[True, False], [True, False]]),
+        ),
+        Case(
+            "padding in front, as when a batch is generated: column 0 is dark",
+            (torch.tensor([False, True, True]),),
+            torch.tensor(
+                [[False, False, False], [False, True, False], [False, True, True]]
+            ),
+        ),
+        Case(
+            "a single word sees itself",
+            (torch.tensor([True]),),
+            torch.tensor([[True]]),
+        ),
+    ],
+    hints=[
+        "Two conditions on (t, j): which one is about time, which about padding?",
+        "A lower triangle, and `real` as a row that is the same for every t: &.",
+        "torch.ones(T, T).tril().bool() & real, with T = len(real)",
+    ],
+    slips={
+        "the padding is still seen": lambda real: (
+            torch.ones(len(real), len(real)).tril().bool()
+        ),
+        "rows of padding are dark instead of columns": lambda real: (
+            torch.ones(len(real), len(real)).tril().bool() & real[:, None]
+        ),
+        "the two conditions are joined by or": lambda real: (
+            torch.ones(len(real), len(real)).tril().bool() | real
+        ),
+        "past and future are exchanged": lambda real: (
+            torch.ones(len(real), len(real)).triu().bool() & real
+        ),
+    },
+)
+
+learning_rate = Exercise(
+    id="5.4",
+    cases=[
+        Case("step 1 of 4 of warm-up, d_model 4: 0.5 · 1/8", (1, 4, 4), 0.0625),
+        Case("the top, at the end of warm-up: 0.5 · 1/2", (4, 4, 4), 0.25),
+        Case("after it, 1 over the root of the step: 0.5 · 1/4", (16, 4, 4), 0.125),
+        Case(
+            "the paper's numbers at step 4,000: d_model 512, warm-up 4,000",
+            (4000, 512, 4000),
+            0.00069877,
+        ),
+    ],
+    hints=[
+        "Which of the two terms is smaller before the end of warm-up?",
+        "min of step ** -0.5 and step * n_warmup ** -1.5",
+        "d_model ** -0.5 * min(step ** -0.5, step * n_warmup ** -1.5)",
+    ],
+    slips={
+        "max stands where min should": lambda step, d, n: (
+            d**-0.5 * max(step**-0.5, step * n**-1.5)
+        ),
+        "d_model is left out": lambda step, d, n: min(step**-0.5, step * n**-1.5),
+        "the rate does not fall after warm-up": lambda step, d, n: (
+            d**-0.5 * min(n**-0.5, step * n**-1.5)
+        ),
+    },
+)
+
+n_parameters = Exercise(
+    id="5.5",
+    cases=[
+        Case("d_model 1, d_ff 1: attention 8, feed-forward 4, norms 4", (1, 1), 16),
+        Case("d_model 2, d_ff 4: 24, 22 and 8", (2, 4), 54),
+        Case("the paper's base model: d_model 512, d_ff 2,048", (512, 2048), 3152384),
+    ],
+    hints=[
+        "List the matrices: which have the shape (d_model, d_model)?",
+        "Four attention matrices with biases, two of the feed-forward part with "
+        "biases, and a scale and a shift for each of two norms.",
+        "4 * (d_model**2 + d_model) + (2 * d_model * d_ff + d_ff + d_model) + ...",
+    ],
+    slips={
+        "the biases are forgotten": lambda d, f: 4 * d * d + 2 * d * f + 4 * d,
+        "the norms are forgotten": lambda d, f: 4 * (d * d + d) + 2 * d * f + f + d,
+        "the output matrix of attention is forgotten": lambda d, f: (
+            3 * (d * d + d) + 2 * d * f + f + d + 4 * d
+        ),
+        "only one norm is counted": lambda d, f: (
+            4 * (d * d + d) + 2 * d * f + f + d + 2 * d
+        ),
+    },
+)
