@@ -46,7 +46,7 @@ def agreement_sentences(
         ValueError: if a count is out of range.
 
     >>> " ".join(agreement_sentences(1, seed=3, max_modifiers=1)[0].words)
-    'the mice laugh .'
+    'the woman that the cats chase dances .'
     """
     if n_sentences < 1 or max_modifiers < 0:
         raise ValueError(
