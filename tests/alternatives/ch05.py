@@ -15,17 +15,16 @@ def layer_norm(x):
     return torch.stack([torch.nn.functional.layer_norm(row, row.shape) for row in x])
 
 
-def decoder_mask(real):
-    T = len(real)
-    rows = [[j <= t and bool(real[j]) for j in range(T)] for t in range(T)]
-    return torch.tensor(rows)
-
-
 def learning_rate(step, d_model, n_warmup):
     scale = 1 / d_model**0.5
     if step < n_warmup:
         return scale * step / n_warmup**1.5
     return scale / step**0.5
+
+
+def smoothed_goal(right, n_words, epsilon):
+    certain = torch.nn.functional.one_hot(torch.tensor(right), n_words).double()
+    return (certain * (1 - epsilon) + epsilon / n_words).tolist()
 
 
 def n_parameters(d_model, d_ff):

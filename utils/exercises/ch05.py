@@ -1,4 +1,4 @@
-"""Exercises of chapter 05: positions, norms, masks, warm-up, parameters."""
+"""Exercises of chapter 05: positions, norms, warm-up, smoothing, parameters."""
 
 import math
 
@@ -97,55 +97,8 @@ layer_norm = Exercise(
     },
 )
 
-decoder_mask = Exercise(
-    id="5.3",
-    cases=[
-        Case(
-            "two real words: the first cannot see the second",
-            (torch.tensor([True, True]),),
-            torch.tensor([[True, False], [True, True]]),
-        ),
-        Case(
-            "a real word, then padding: nobody sees the padding",
-            (torch.tensor([True, False]),),
-            torch.tensor([[True, False], [True, False]]),
-        ),
-        Case(
-            "padding in front, as when a batch is generated: column 0 is dark",
-            (torch.tensor([False, True, True]),),
-            torch.tensor(
-                [[False, False, False], [False, True, False], [False, True, True]]
-            ),
-        ),
-        Case(
-            "a single word sees itself",
-            (torch.tensor([True]),),
-            torch.tensor([[True]]),
-        ),
-    ],
-    hints=[
-        "Two conditions on (t, j): which one is about time, which about padding?",
-        "A lower triangle, and `real` as a row that is the same for every t: &.",
-        "torch.ones(T, T).tril().bool() & real, with T = len(real)",
-    ],
-    slips={
-        "the padding is still seen": lambda real: (
-            torch.ones(len(real), len(real)).tril().bool()
-        ),
-        "rows of padding are dark instead of columns": lambda real: (
-            torch.ones(len(real), len(real)).tril().bool() & real[:, None]
-        ),
-        "the two conditions are joined by or": lambda real: (
-            torch.ones(len(real), len(real)).tril().bool() | real
-        ),
-        "past and future are exchanged": lambda real: (
-            torch.ones(len(real), len(real)).triu().bool() & real
-        ),
-    },
-)
-
 learning_rate = Exercise(
-    id="5.4",
+    id="5.3",
     cases=[
         Case("step 1 of 4 of warm-up, d_model 4: 0.5 · 1/8", (1, 4, 4), 0.0625),
         Case("the top, at the end of warm-up: 0.5 · 1/2", (4, 4, 4), 0.25),
@@ -169,6 +122,36 @@ learning_rate = Exercise(
         "the rate does not fall after warm-up": lambda step, d, n: (
             d**-0.5 * min(n**-0.5, step * n**-1.5)
         ),
+    },
+)
+
+smoothed_goal = Exercise(
+    id="5.4",
+    cases=[
+        Case(
+            "four words, 0.1 spread evenly: 0.9 + 0.025 for the right one",
+            (0, 4, 0.1),
+            [0.925, 0.025, 0.025, 0.025],
+        ),
+        Case("two words, half spread: 0.5 + 0.25", (1, 2, 0.5), [0.25, 0.75]),
+        Case("nothing is spread: certainty", (2, 3, 0.0), [0.0, 0.0, 1.0]),
+        Case("a vocabulary of one word is always certain", (0, 1, 0.1), [1.0]),
+    ],
+    hints=[
+        "What do the wrong words get, and what must all add up to?",
+        "Start with epsilon / n_words for every word.",
+        "[epsilon / n_words] * n_words, then add 1 - epsilon to the right word",
+    ],
+    slips={
+        "the right word gets no share of epsilon, so the sum is below 1": (
+            lambda right, n, e: [1 - e if i == right else e / n for i in range(n)]
+        ),
+        "epsilon is spread over the wrong words only": lambda right, n, e: [
+            1 - e if i == right else e / max(n - 1, 1) for i in range(n)
+        ],
+        "every word gets all of epsilon": lambda right, n, e: [
+            1 - e if i == right else e for i in range(n)
+        ],
     },
 )
 
