@@ -210,11 +210,12 @@ def translation_loss(
 
 @torch.no_grad()
 def greedy_search(
-    model: Seq2Seq, source: Tensor, source_mask: Tensor, max_len: int = 60
+    model: nn.Module, source: Tensor, source_mask: Tensor, max_len: int = 60
 ) -> list[list[int]]:
     """Take the most probable word at every step.
 
     Args:
+        model: `Seq2Seq` or `utils.transformer.EncoderDecoder`.
         source: (B, S) int64; source_mask: (B, S) bool.
         max_len: stop after so many words.
 
@@ -229,7 +230,7 @@ def greedy_search(
 
 @torch.no_grad()
 def beam_search(
-    model: Seq2Seq,
+    model: nn.Module,
     source: Tensor,
     source_mask: Tensor,
     beam_size: int = 4,
@@ -242,6 +243,7 @@ def beam_search(
     eq. 14 of Wu et al., 2016, https://arxiv.org/abs/1609.08144
 
     Args:
+        model: `Seq2Seq` or `utils.transformer.EncoderDecoder`.
         source: (B, S) int64; source_mask: (B, S) bool.
         beam_size: 1 is greedy search.
         length_penalty: 0 ranks by probability alone, which favours short ones.
@@ -308,7 +310,7 @@ def _best_steps(total: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def translate(
-    model: Seq2Seq,
+    model: nn.Module,
     sentences: Sequence[Sequence[str]],
     source_vocab: Vocab,
     target_vocab: Vocab,
