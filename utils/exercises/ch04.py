@@ -1,4 +1,7 @@
-"""Exercises of chapter 04: scores, masks, attention, heads."""
+"""Exercises of chapter 04: scores, masks, attention, heads.
+
+Long because eight ways to get attention wrong each have a name here.
+"""
 
 import torch
 
