@@ -12,6 +12,7 @@ from utils.seq2seq import beam_search, greedy_search, translate, translation_los
 from utils.tokenizers import Vocab
 from utils.training import TrainConfig, seed_all, train
 from utils.transformer import (
+    BatchNorm,
     Block,
     Decoder,
     Encoder,
@@ -187,6 +188,20 @@ def test_with_caches_the_logits_are_the_same(cross):
     assert_close(torch.cat(parts, dim=1), whole, atol=1e-10, rtol=0)
     swapped = caches[torch.tensor([1, 0])]
     assert_close(swapped[1].kv[0], caches[1].kv[0].flip(0))
+
+
+def test_embedding_equals_its_formula():
+    model = Encoder(11, SMALL)
+    ids = torch.tensor([[3, 7, 3]])
+    want = model.embedding.tokens.weight[ids] * 8**0.5 + sinusoids(3, 8)
+    assert_close(model.embedding(ids), want)
+    assert_close(model.embedding(ids[:, 1:], start=1), want[:, 1:])
+
+
+def test_batch_norm_equals_torch_over_all_positions():
+    ours, x = BatchNorm(8), torch.randn(2, 5, 8)
+    want = nn.BatchNorm1d(8)(x.flatten(0, 1)).view(2, 5, 8)
+    assert_close(ours(x), want)
 
 
 def test_embedding_and_output_share_one_matrix():
