@@ -31,8 +31,12 @@ NEW_NUMBERS = """
 """
 
 
-def _ranges(text: str) -> Iterator[int]:
-    """The code points of "a-b c ..." in hexadecimal."""
+def code_points(text: str) -> Iterator[int]:
+    """The code points of "a-b c ...", hexadecimal, both ends included.
+
+    >>> list(code_points("9-b 20"))
+    [9, 10, 11, 32]
+    """
     for part in text.split():
         first, _, last = part.partition("-")
         yield from range(int(first, 16), int(last or first, 16) + 1)
@@ -57,7 +61,7 @@ def character_class(kind: str) -> str:
         numeric = (char for char in known if char.isnumeric())
         codes = {ord(c) for c in numeric if unicodedata.category(c)[0] == "N"}
     runs: list[list[int]] = []
-    for code in sorted(codes.union(_ranges(added))):
+    for code in sorted(codes.union(code_points(added))):
         if runs and runs[-1][1] == code - 1:
             runs[-1][1] = code
         else:
