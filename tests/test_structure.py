@@ -224,7 +224,8 @@ def test_code_cells_are_short(chapter):
         limit = 25 if re.search(r"(?m)^class ", cell.source) else 15
         assert len(lines) <= limit, f"cell {cell.index}: {len(lines)} lines"
         widest = max(map(len, lines), default=0)
-        assert widest <= 79, f"cell {cell.index}: {widest} columns"
+        wide = 88 if "setup" in cell.tags else 79  # folded, with one fixed long line
+        assert widest <= wide, f"cell {cell.index}: {widest} columns"
 
 
 @each_chapter
@@ -391,6 +392,7 @@ FORBIDDEN = {
     ),
     "unfinished work": re.compile(r"\b(?:TODO|FIXME|XXX)\b|(?i:lorem ipsum)"),
 }
+PICTURE = re.compile(r"base64,[\w+/=]+|(?<=\"image/png\": \")[\w+/=]+")
 PATH_OF_A_RUN = re.compile(r"/tmp/\w+|site-packages|ipykernel_\d+")
 
 
@@ -413,6 +415,7 @@ def test_files_hold_nothing_they_should_not():
         if path == Path(__file__):
             continue
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            line = PICTURE.sub("", line)  # in which any letters may come together
             for what, pattern in FORBIDDEN.items():
                 if hit := pattern.search(line):
                     found.append(f"{name_of(path)}:{number}: {what}: {hit[0]}")

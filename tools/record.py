@@ -112,6 +112,7 @@ def record(path: Path, cell_timeout: int = 600) -> float:
         timeout=cell_timeout,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # one box of text, however slowly it was printed
         store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=show_progress(notebook, start),
