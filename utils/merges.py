@@ -70,15 +70,35 @@ def learn_merges(
         merges.append(pair)
         change: dict[Pair, int] = defaultdict(int)
         for w in where.pop(pair):
-            old, n = words[w], times[w]
-            words[w] = now = merge(old, pair, new)
-            for gone in zip(old, old[1:], strict=False):
-                change[gone] -= n
-            for found in zip(now, now[1:], strict=False):
-                change[found] += n
-                where[found].add(w)
+            for gone, born in _merge_in_place(words[w], pair, new):
+                change[gone] -= times[w]
+                change[born] += times[w]
+                where[born].add(w)
+        change[pair] = total  # none is left, whatever overlapped
         _recount(totals, queue, change)
     return merges
+
+
+def _merge_in_place(word: list[int], pair: Pair, new: int) -> list[tuple[Pair, Pair]]:
+    """As `merge`, in place; each neighbouring pair that went, and what it became."""
+    left, right = pair
+    changes, n, i, end = [], len(word), 0, 0
+    while i < n:
+        if word[i] == left and i + 1 < n and word[i + 1] == right:
+            if end:
+                before = word[end - 1]
+                changes.append(((before, left), (before, new)))
+            if i + 2 < n:
+                after = word[i + 2]
+                changes.append(((right, after), (new, after)))
+            word[end] = new
+            i += 2
+        else:
+            word[end] = word[i]
+            i += 1
+        end += 1
+    del word[end:]
+    return changes
 
 
 def _recount(totals: dict, queue: list, change: Mapping[Pair, int]) -> None:
