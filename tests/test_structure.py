@@ -27,6 +27,7 @@ FLOORS = {
     "tokenizers": 0,
     "bpe": 0,
     "wordpiece": 0,
+    "token_widget": 0,
     "training": 0,
     "plots": 0,
     "checks": 0,

@@ -38,7 +38,7 @@ def frame(draw: Callable, values: dict, figsize: tuple[float, float]) -> str:
     return base64.b64encode(small.getvalue()).decode()
 
 
-def _named(kind: str, body: str, script: str) -> str:
+def page_block(kind: str, body: str, script: str) -> str:
     """A block with its style and script, whose id follows from what it holds."""
     style = (_HERE / "widgets.css").read_text("utf-8")
     script = (_HERE / script).read_text("utf-8")
@@ -98,7 +98,7 @@ class Explorer:
             f'<div class="explore-controls">{"".join(controls)}</div>\n'
             f'<script type="application/json">{json_text}</script>'
         )
-        return _named("explore", body, "explore.js")
+        return page_block("explore", body, "explore.js")
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
@@ -173,7 +173,7 @@ class Hover:
             f'<div class="target"><b>target: point at a word, or press Tab</b>'
             f"{target}</div>"
         )
-        return _named("hover-words", body, "hover.js")
+        return page_block("hover-words", body, "hover.js")
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": repr(self)}
