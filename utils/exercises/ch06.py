@@ -159,7 +159,8 @@ longest_match = Exercise(
     hints=[
         "Which part of the word do you try first: the whole rest, or one letter?",
         "while word, and inside for n in range(len(word), 0, -1). If nothing fits?",
-        'for … else runs its else when there was no break: return ["[UNK]"] there.',
+        "n = next((n for n in range(len(word), 0, -1) if begin + word[:n] in pieces), "
+        'None); for None return ["[UNK]"].',
     ],
     slips={
         "the shortest piece is taken": lambda w, p: _match(w, p, shortest=True),
