@@ -1,0 +1,65 @@
+"""The recorded experiments: complete, of today's code, and runnable."""
+
+import json
+import re
+
+import pytest
+
+from tools.experiments import EXPERIMENTS, RECORDS, Task, fit, run
+from tools.transformer_experiments import ABLATIONS, _share, transformer
+from utils.agreement import Sentence
+from utils.corpora import split_pairs
+from utils.grammar import translation_pairs
+from utils.tokenizers import Vocab
+from utils.training import TrainConfig
+
+NAMES = sorted(path.stem for path in RECORDS.glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    training, _, test = split_pairs(translation_pairs(80, max_len=8), 5, 5)
+    english = Vocab.from_sentences(p.source for p in training)
+    return Task(
+        training, test, english, Vocab.from_sentences(p.target for p in training)
+    )
+
+
+def test_every_experiment_has_a_record():
+    assert NAMES == sorted(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_holds_every_seed_of_every_kind(name):
+    record = json.loads((RECORDS / f"{name}.json").read_text("utf-8"))
+    assert re.match(rf"python -m tools experiment {name} --seeds \d", record["command"])
+    assert len(record["seeds"]) >= 3
+    kinds = {}
+    for measured in record["runs"]:
+        kind = tuple(
+            measured.get(key)
+            for key in ("score", "reversed", "model", "variant", "n_steps")
+        )
+        kinds.setdefault(kind, []).append(measured["seed"])
+    assert all(seeds == record["seeds"] for seeds in kinds.values()), kinds
+    if name == "ablations":
+        assert {kind[3] for kind in kinds} == set(ABLATIONS)
+
+
+def test_fit_trains_and_measures_a_transformer(task):
+    model, measured = fit(task, transformer(), 0, TrainConfig(n_steps=2))
+    assert model.decoder.embedding.tokens.num_embeddings == len(task.target_vocab)
+    assert 0 <= measured["bleu"] <= 100
+    assert {"seed", "loss", "bleu_from_30", "exact"} <= set(measured)
+
+
+def test_run_measures_alignment_where_there_is_attention(task):
+    assert 0 <= run(task, "dot", 0, 2)["aer"] <= 1
+    assert "aer" not in run(task, None, 0, 2)
+
+
+def test_share_counts_only_sentences_with_an_attractor():
+    words = ("the", "cats", "behind", "the", "house", "sleep", ".")
+    attracted = Sentence(words, 5, "sleeps", True)
+    test = [attracted, attracted, attracted._replace(attracted=False)]
+    assert _share([True, False, False], test, 3, 7) == 0.5
