@@ -1,6 +1,7 @@
 """The page's tokens are Python's, in a real browser, for whatever is typed."""
 
 import os
+import random
 import re
 import shutil
 
@@ -47,7 +48,7 @@ def visit(browser, tmp_path, field):
     """Open a page that holds the field; every error and request is a fault."""
     faults, pages = [], []
 
-    def open_(width: int = 390, n: int = 1, **settings):
+    def open_(width: int = 390, n: int = 1, field=field, **settings):
         head = "<!doctype html><meta charset=utf-8><meta name=viewport "
         head += "content='width=device-width'><body style='background: #111'>"
         path = tmp_path / "page.html"
@@ -94,6 +95,18 @@ def test_the_page_s_ids_are_python_s(visit, bpe):
         count = f"{len(bpe.encode(text))} tokens, {len(text)} characters, "
         count += f"{len(text.encode())} bytes"
         assert page.locator("output").inner_text() == count
+
+
+def test_overlapping_pairs_and_ties_are_python_s_too(visit):
+    rng = random.Random(0)
+    some = ["".join(rng.choices("aab c", k=rng.randint(1, 40))) for _ in range(60)]
+    small = ByteBPE.train("aaa aaaaa aaaaaaaa abab baba cc " + " ".join(some), 300)
+    assert small.merges[0] == (97, 97)
+    page = visit(field=TokenField(small.merges, small.encode, "aaa"))
+    assert ids_of(page) == small.encode("aaa")
+    for text in ["a" * n for n in range(1, 40)] + some:
+        page.locator("textarea").fill(text)
+        assert ids_of(page) == small.encode(text), text
 
 
 def test_tokens_follow_the_keys(visit, bpe):
