@@ -109,6 +109,16 @@ def test_overlapping_pairs_and_ties_are_python_s_too(visit):
         assert ids_of(page) == small.encode(text), text
 
 
+def test_spaces_of_all_kinds_are_python_s_too(visit):
+    spaces = [chr(c) for c in range(0x3001) if chr(c).isspace() and chr(c) not in "\r"]
+    texts = [f"a{c}b {c}{c}a !{c}{c} b  {c}" for c in [*spaces, "\ufeff", "\u200b"]]
+    small = ByteBPE.train(texts * 3, 700)
+    page = visit(field=TokenField(small.merges, small.encode, "a"))
+    for text in texts:
+        page.locator("textarea").fill(text)
+        assert ids_of(page) == small.encode(text), repr(text)
+
+
 def test_tokens_follow_the_keys(visit, bpe):
     page = visit(n=2)  # the same field twice: each by itself
     page.evaluate("document.addEventListener('keydown', () => { window.left = 1 })")
