@@ -2,10 +2,7 @@
 
 import base64
 import io
-import os
 import re
-import shutil
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -188,25 +185,6 @@ def test_no_request_is_in_the_page():
         html = widget._repr_html_()
         html = re.sub(r"[\w+/]{200,}", "", html)  # the pictures
         assert not re.search(r"https?:|//\w|url\(|@import", html)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if not chromium:
-        if os.environ.get("CI"):
-            pytest.fail("a browser (chromium) is absent")
-        warnings.warn("MOVING FIGURES NOT TESTED: no chromium", stacklevel=2)
-        pytest.skip("a browser (chromium) is absent")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
-        flags += ["--disable-quic", "--no-first-run", "--disable-component-update"]
-        flags += ["--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Each deck, in a real browser, slide by slide, with nothing outside it."""
 
 import os
-import shutil
 import warnings
 from pathlib import Path
 
@@ -12,16 +11,6 @@ from tools.offline import copy_libraries
 from tools.record import CHAPTERS, ROOT
 from tools.slides import arrange, build, relink, title_of
 
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 NODE_MODULES = ROOT / "node_modules"
 CHAPTER_FILES = sorted(CHAPTERS.glob("*.ipynb"))
 SMALLEST_CODE = 14  # pixels at 1280 × 720
@@ -73,20 +62,6 @@ def require(present: object, what: str) -> None:
         pytest.fail(f"{what} is absent")
     warnings.warn(f"SLIDES NOT TESTED: {what} is absent", stacklevel=2)
     pytest.skip(f"{what} is absent")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    require(chromium, "a browser (chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium, args=CHROMIUM_FLAGS
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

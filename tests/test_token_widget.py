@@ -1,9 +1,7 @@
 """The page's tokens are Python's, in a real browser, for whatever is typed."""
 
-import os
 import random
 import re
-import shutil
 
 import pytest
 from tokenizer_texts import ARABIC, CHINESE, CODE, EMOJI, FRENCH, GERMAN, strings
@@ -23,24 +21,6 @@ def bpe():
 @pytest.fixture(scope="module")
 def field(bpe):
     return TokenField(bpe.merges, bpe.encode, START)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if not chromium:
-        if os.environ.get("CI"):
-            pytest.fail("a browser (chromium) is absent")
-        pytest.skip("a browser (chromium) is absent")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
-        flags += ["--disable-quic", "--no-first-run", "--disable-component-update"]
-        flags += ["--disable-background-networking"]
-        started = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield started
-        started.close()
 
 
 @pytest.fixture

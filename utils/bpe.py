@@ -3,13 +3,12 @@
 Sennrich et al., 2016, https://arxiv.org/abs/1508.07909, on bytes as in GPT-2.
 """
 
-import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from utils.merges import Pair, apply_merges, learn_merges
-from utils.pretokens import pattern, special_pattern, stream, utf8
+from utils.pretokens import look_up, pattern, special_pattern, stream, utf8
 from utils.tokenizer_files import gguf_content, read_content, write_content
 
 CACHE = 1 << 17  # pre-tokens whose ids are remembered
@@ -199,19 +198,7 @@ class ByteBPE:
         Raises:
             ValueError: if an id is no whole number or outside the vocabulary.
         """
-        parts = []
-        for i in ids:
-            try:
-                i = operator.index(i)
-            except TypeError as error:
-                raise ValueError(f"ids should be whole numbers, got {i!r}") from error
-            if not 0 <= i < len(self.tokens):
-                raise ValueError(
-                    f"ids should be from 0 to {len(self.tokens) - 1}, got {i}: "
-                    "is this the tokenizer that encoded them?"
-                )
-            parts.append(self.tokens[i])
-        return b"".join(parts)
+        return b"".join(look_up(ids, self.tokens))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some tokens; bytes that are no UTF-8 become the sign \ufffd.

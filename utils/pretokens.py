@@ -4,9 +4,10 @@ GPT-2's rule (Radford et al., 2019, https://github.com/openai/gpt-2), written fo
 Python's `re`, which has no \\p{L}; the whole text, or piece by piece.
 """
 
+import operator
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -111,6 +112,30 @@ def utf8(text: str) -> bytes:
             f"text should be valid Unicode, holds half of one: {text[error.start]!r}; "
             'clean it with text.encode("utf-8", "replace").decode()'
         ) from error
+
+
+def look_up(ids: Iterable[int], tokens: Sequence) -> list:
+    """The token of each id.
+
+    Raises:
+        ValueError: if an id is no whole number or outside the vocabulary.
+
+    >>> look_up([1, 0], ["a", "b"])
+    ['b', 'a']
+    """
+    found = []
+    for i in ids:
+        try:
+            i = operator.index(i)
+        except TypeError as error:
+            raise ValueError(f"ids should be whole numbers, got {i!r}") from error
+        if not 0 <= i < len(tokens):
+            raise ValueError(
+                f"ids should be from 0 to {len(tokens) - 1}, got {i}: "
+                "is this the tokenizer that encoded them?"
+            )
+        found.append(tokens[i])
+    return found
 
 
 def special_pattern(specials: Iterable[str]) -> re.Pattern | None:

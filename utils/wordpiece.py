@@ -4,13 +4,12 @@ Wu et al., 2016, https://arxiv.org/abs/1609.08144; Devlin et al., 2018,
 https://arxiv.org/abs/1810.04805. No torch in here.
 """
 
-import operator
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from utils.pretokens import code_points, special_pattern, utf8
+from utils.pretokens import code_points, look_up, special_pattern, utf8
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_CHARS = 100  # a longer word is [UNK] at once
@@ -208,17 +207,7 @@ class WordPiece:
             ValueError: if an id is no whole number or outside the vocabulary.
         """
         text = ""
-        for i in ids:
-            try:
-                i = operator.index(i)
-            except TypeError as error:
-                raise ValueError(f"ids should be whole numbers, got {i!r}") from error
-            if not 0 <= i < len(self.tokens):
-                raise ValueError(
-                    f"ids should be from 0 to {len(self.tokens) - 1}, got {i}: "
-                    "is this the tokenizer that encoded them?"
-                )
-            token = self.tokens[i]
+        for token in look_up(ids, self.tokens):
             if text and not token.startswith("##"):
                 token = token if token[0] in ".?!," else f" {token}"
             text += token.removeprefix("##") if text else token
