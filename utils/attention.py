@@ -215,6 +215,7 @@ def scaled_dot_product_attention(
         v: (..., Tk, d_v) values.
         mask: bool, broadcasts to (..., Tq, Tk); True = may attend.
         dropout: share of weights set to 0, the others scaled up; for training.
+            Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
 
     Returns:
         out: (..., Tq, d_v).

@@ -46,6 +46,11 @@ position = Exercise(
             for i in range(d // 2)
             for f in (math.sin, math.cos)
         ],
+        "each clock is 100 times slower than the one before, whatever d_model": (
+            lambda pos, d: [
+                f(pos / 100**i) for i in range(d // 2) for f in (math.sin, math.cos)
+            ]
+        ),
         "each number has its own angle: its index for 2i": lambda pos, d: [
             (math.cos if j % 2 else math.sin)(pos / 10000 ** (j / d)) for j in range(d)
         ],

@@ -175,7 +175,7 @@ fertility = Exercise(
     id="6.4",
     cases=[
         Case("4 characters over 2 words", (["a bc"], list), 2.0),
-        Case("2 + 6 tokens over 1 + 3 words", (["ab", "c d ef"], list), 2.0),
+        Case("2 + 7 tokens over 1 + 4 words", (["ab", "c d e f"], list), 1.8),
         Case("a text without words counts its tokens", (["ab", "  "], list), 4.0),
         Case("no word at all", ([], list), 0.0),
     ],
