@@ -44,6 +44,7 @@ FLOORS = {
     "metrics": 1,
     "rlhf": 1,
     "exercises": 1,  # data for `checks`; never the reference solution
+    "generation": 1,
     "seq2seq": 2,
     "transformer": 2,
     "agreement": 3,

@@ -1,0 +1,137 @@
+"""Real weights in our modules against the same weights in `transformers`."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from torch.testing import assert_close
+from transformers import AutoModel, AutoModelForCausalLM
+
+from utils.generation import generate
+from utils.packages import minilm_file, smollm2_file
+from utils.pretrained import minilm, read_safetensors, smollm2
+
+PROMPTS = [
+    "The capital of France is",
+    "Once upon a time",
+    "def fibonacci(n):",
+    "2 + 2 =",
+    "Water boils at",
+    "The opposite of hot is",
+    "Dear Sir or Madam,",
+    "Die Hauptstadt von Deutschland ist",
+    "To be, or not to be,",
+    "A list of fruits: apple,",
+    "The sun rises in the",
+    "SELECT name FROM",
+    "My favourite colour is",
+    "In 1969, humans first",
+    "A triangle has",
+    "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n",
+    "She opened the door and",
+    "Photosynthesis is",
+    "The quick brown fox",
+    "1, 2, 3, 4,",
+]
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return smollm2()
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    path = smollm2_file()
+    return AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    ).eval()
+
+
+@torch.no_grad()
+def test_smollm2_logits_equal_transformers(ours, theirs):
+    model, tokenizer = ours
+    for prompt in PROMPTS[:5]:
+        ids = torch.tensor([tokenizer.encode(prompt)])
+        got, want = model(ids)[0], theirs(ids).logits
+        assert (got - want).abs().max() < 1e-3 * want.abs().max()
+
+
+@torch.no_grad()
+def test_smollm2_writes_what_transformers_writes(ours, theirs):
+    model, tokenizer = ours
+    for prompt in PROMPTS:
+        ids = torch.tensor([tokenizer.encode(prompt)])
+        want = theirs.generate(
+            ids, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
+        found = generate(model, ids, n_new=6, temperature=0)
+        assert found[0] == want[0, ids.shape[1] :].tolist(), prompt
+
+
+def test_smollm2_answers(ours):
+    model, tokenizer = ours
+    text = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+    ids = torch.tensor([tokenizer.encode(text + "<|im_start|>assistant\n")])
+    stop = [tokenizer.specials["<|im_end|>"]]
+    (answer,) = generate(model, ids, n_new=20, stop=stop, temperature=0)
+    assert tokenizer.decode(answer) == "The capital of France is Paris."
+
+
+@torch.no_grad()
+def test_minilm_states_equal_transformers():
+    model, tokenizer = minilm()
+    folder = minilm_file("model.safetensors").parent
+    theirs = AutoModel.from_pretrained(folder).eval()
+    rows = [tokenizer.encode(s) for s in ("A cat sat.", "Unaffable students sing!")]
+    n = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (n - len(row)) for row in rows])
+    mask = torch.tensor([[i < len(row) for i in range(n)] for row in rows])
+    segments = torch.zeros_like(ids)
+    segments[1, 3:] = 1
+    want = theirs(
+        ids, attention_mask=mask.long(), token_type_ids=segments
+    ).last_hidden_state
+    got = model(ids, mask, segments).states
+    assert_close(got[mask], want[mask], atol=1e-5, rtol=0)
+
+
+def test_similar_sentences_have_similar_vectors():
+    model, tokenizer = minilm()
+
+    @torch.no_grad()
+    def vector(text):
+        ids = torch.tensor([tokenizer.encode(text)])
+        return torch.nn.functional.normalize(model(ids).states.mean(1)[0], dim=0)
+
+    cat, kitten, tax = map(
+        vector,
+        ("A cat sleeps on the sofa.", "The kitten naps on the couch.", "Pay taxes."),
+    )
+    assert cat @ kitten > cat @ tax + 0.3
+
+
+def test_read_safetensors_equals_what_the_library_wrote(tmp_path):
+    arrays = {
+        "a": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32),
+        "b": np.arange(5, dtype=np.int64),
+    }
+    save_file(arrays, tmp_path / "x.safetensors")
+    found = read_safetensors(tmp_path / "x.safetensors")
+    assert set(found) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_damaged_safetensors_file_is_named(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": np.ones((50, 4), np.float32)}, path)
+    data = path.read_bytes()
+    head = json.dumps({"a": {"dtype": "F32"}}).encode()
+    for bad in (data[:4], data[:30], data[:-100], struct.pack("<Q", len(head)) + head):
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match="x.safetensors should be a whole"):
+            read_safetensors(path)

@@ -1,0 +1,272 @@
+"""Decoder-only language models, from GPT-2 to Llama, in one configuration.
+
+GPT-2 (Radford et al., 2019) and Llama (Touvron et al., 2023,
+https://arxiv.org/abs/2302.13971) are the same stack of blocks; they differ in
+norm, positions, feed-forward part and number of key-value heads. The module is a
+little long because it spans both families.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils.attention import KVCache, causal_mask, scaled_dot_product_attention
+from utils.shapes import check_shapes
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The sizes of a model and its style; `gpt2` and `llama` fill in a style.
+
+    Args:
+        vocab_size: number of tokens.
+        d_model: size of a position's vector.
+        n_heads: query heads; each has d_model / n_heads numbers.
+        n_layers: blocks.
+        d_ff: hidden size of the feed-forward part.
+        max_len: longest text, in tokens.
+        n_kv_heads: heads of keys and values, each shared by n_heads / n_kv_heads
+            query heads (Ainslie et al., 2023, https://arxiv.org/abs/2305.13245).
+        rms_norm: True: divide by the root mean square, shift nothing (Zhang &
+            Sennrich, 2019, https://arxiv.org/abs/1910.07467); False: layer norm.
+        rope_base: wave length of the slowest rotation over 2 pi; 0: learned
+            positions. Su et al., 2021, https://arxiv.org/abs/2104.09864
+        gated: True: SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202);
+            False: two matrices with a GELU between.
+        bias: whether linear layers have one.
+        norm_eps: added to the variance.
+
+    Raises:
+        ValueError: if a size is out of range or does not divide another.
+    """
+
+    vocab_size: int
+    d_model: int = 128
+    n_heads: int = 4
+    n_layers: int = 4
+    d_ff: int = 512
+    max_len: int = 256
+    n_kv_heads: int = 4
+    rms_norm: bool = False
+    rope_base: float = 0.0
+    gated: bool = False
+    bias: bool = True
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "d_model", "n_heads", "n_layers", "d_ff"):
+            _require(getattr(self, name) >= 1, f"{name} should be 1 or more", self)
+        _require(self.max_len >= 1, "max_len should be 1 or more", self)
+        divides = self.d_model % self.n_heads == 0
+        _require(divides, "n_heads should divide d_model", self)
+        shared = self.n_kv_heads >= 1 and self.n_heads % self.n_kv_heads == 0
+        _require(shared, "n_kv_heads should divide n_heads", self)
+        even = self.rope_base == 0 or self.d_k % 2 == 0
+        _require(even, "d_model / n_heads should be even to be rotated", self)
+
+    @property
+    def d_k(self) -> int:
+        """Size of a head."""
+        return self.d_model // self.n_heads
+
+    @classmethod
+    def gpt2(cls, vocab_size: int, **sizes) -> "GPTConfig":
+        """Layer norm, learned positions, GELU, biases."""
+        sizes.setdefault("n_kv_heads", sizes.get("n_heads", cls.n_heads))
+        return cls(vocab_size, **sizes)
+
+    @classmethod
+    def llama(cls, vocab_size: int, **sizes) -> "GPTConfig":
+        """RMS norm, rotary positions, SwiGLU, no bias."""
+        sizes.setdefault("n_kv_heads", sizes.get("n_heads", cls.n_heads))
+        style = {"rms_norm": True, "rope_base": 1e4, "gated": True, "bias": False}
+        return cls(vocab_size, **{**style, **sizes})
+
+
+def _require(true: bool, message: str, config: GPTConfig) -> None:
+    if not true:
+        raise ValueError(f"{message}, got {config}")
+
+
+def rotations(config: GPTConfig) -> Tensor:
+    """The angles by which RoPE turns the pairs of a head's numbers.
+
+    Pair i at position p is turned by p / base^(2i / d_k): the clocks of chapter
+    05, now turning queries and keys. Su et al., 2021, section 3.2.2,
+    https://arxiv.org/abs/2104.09864
+
+    Returns:
+        (2, max_len, d_k / 2): cosines and sines.
+    """
+    pair = torch.arange(0, config.d_k, 2, dtype=torch.float32)
+    position = torch.arange(config.max_len, dtype=torch.float32)
+    speed = config.rope_base ** (-pair / config.d_k)
+    angle = position[:, None] * speed  # (max_len, d_k / 2)
+    return torch.stack([angle.cos(), angle.sin()])
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn x (B, H, T, d_k): number i and number i + d_k / 2 are a pair."""
+    cos, sin = turn
+    a, b = x.chunk(2, dim=-1)  # (B, H, T, d_k / 2)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Attention(nn.Module):
+    """Causal self-attention whose query heads share fewer key-value heads."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config, bias = config, config.bias
+        d_kv = config.n_kv_heads * config.d_k
+        self.W_q = nn.Linear(config.d_model, config.d_model, bias=bias)
+        self.W_k = nn.Linear(config.d_model, d_kv, bias=bias)
+        self.W_v = nn.Linear(config.d_model, d_kv, bias=bias)
+        self.W_o = nn.Linear(config.d_model, config.d_model, bias=bias)
+
+    def forward(
+        self, x: Tensor, turn: Tensor | None, mask: Tensor, cache: KVCache
+    ) -> tuple[Tensor, Tensor]:
+        """Pass x (B, T, d_model) on; weights (B, H, T, Tk) too.
+
+        Args:
+            turn: (2, B or 1, 1, T, d_k / 2) rotations; None: none.
+            mask: (B or 1, T, Tk) bool, True = may attend.
+            cache: of the positions before.
+        """
+        q, k, v = (
+            W(x).unflatten(-1, (-1, self.config.d_k)).transpose(1, 2)
+            for W in (self.W_q, self.W_k, self.W_v)
+        )  # (B, H, T, d_k), (B, n_kv_heads, T, d_k) twice
+        if turn is not None:
+            q, k = rotate(q, turn), rotate(k, turn)
+        k, v = cache.extend(k, v)
+        n_shared = self.config.n_heads // self.config.n_kv_heads
+        k, v = (z.repeat_interleave(n_shared, dim=1) for z in (k, v))
+        out, weights = scaled_dot_product_attention(q, k, v, mask[:, None])
+        return self.W_o(out.transpose(1, 2).flatten(2)), weights
+
+
+class FeedForward(nn.Module):
+    """W_down(gelu(W_up x)), or gated: W_down(silu(W_gate x) * W_up x)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        sizes = config.d_model, config.d_ff
+        self.W_gate = nn.Linear(*sizes, bias=config.bias) if config.gated else None
+        self.W_up = nn.Linear(*sizes, bias=config.bias)
+        self.W_down = nn.Linear(*sizes[::-1], bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, d_model) -> (B, T, d_model), each position alone."""
+        if self.W_gate is None:
+            return self.W_down(F.gelu(self.W_up(x), approximate="tanh"))
+        return self.W_down(F.silu(self.W_gate(x)) * self.W_up(x))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward part, each normed before and added after."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        norm = nn.RMSNorm if config.rms_norm else nn.LayerNorm
+        self.norm_1 = norm(config.d_model, eps=config.norm_eps)
+        self.attention = Attention(config)
+        self.norm_2 = norm(config.d_model, eps=config.norm_eps)
+        self.feed_forward = FeedForward(config)
+
+    def forward(
+        self, x: Tensor, turn: Tensor | None, mask: Tensor, cache: KVCache
+    ) -> tuple[Tensor, Tensor]:
+        """As `Attention.forward`."""
+        seen, weights = self.attention(self.norm_1(x), turn, mask, cache)
+        x = x + seen
+        return x + self.feed_forward(self.norm_2(x)), weights
+
+
+class GPT(nn.Module):
+    """A decoder that gives, at each position, scores for the token after it.
+
+    Matrices and embeddings start normal with standard deviation 0.02, those that
+    write into the stream of sums with 0.02 / sqrt(2 n_layers), biases at 0, as in
+    GPT-2 (Radford et al., 2019, section 2.3). The output shares the embedding's
+    matrix (Press & Wolf, 2017, https://aclanthology.org/E17-2025).
+
+    Args:
+        config: sizes and style.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        learned = config.rope_base == 0
+        self.positions = (
+            nn.Embedding(config.max_len, config.d_model) if learned else None
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        norm = nn.RMSNorm if config.rms_norm else nn.LayerNorm
+        self.norm = norm(config.d_model, eps=config.norm_eps)
+        turns = None if learned else rotations(config)
+        self.register_buffer("turns", turns, persistent=False)
+        self.apply(self._start)
+
+    def _start(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, Block):
+            std = 0.02 / (2 * self.config.n_layers) ** 0.5
+            nn.init.normal_(module.attention.W_o.weight, std=std)
+            nn.init.normal_(module.feed_forward.W_down.weight, std=std)
+
+    def forward(
+        self,
+        ids: Tensor,
+        real: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+    ) -> tuple[Tensor, list[Tensor], list[KVCache]]:
+        """Score the token after each of ids (B, T) int64.
+
+        Args:
+            ids: (B, T) int64.
+            real: (B, T so far) bool, True = a token, for texts padded on the left
+                or right; None: all are. It covers the tokens in caches too.
+            caches: of the tokens before `ids`, extended in place; None: none.
+
+        Returns:
+            logits: (B, T, V).
+            weights: (B, H, T, T so far) of each layer.
+            caches: of all tokens so far.
+
+        Raises:
+            ValueError: if a shape does not fit or the text exceeds max_len.
+        """
+        check_shapes(ids=(ids, "B T"))
+        if caches is None:
+            caches = [KVCache() for _ in self.blocks]
+        n_past, (B, T) = len(caches[0]), ids.shape
+        n = n_past + T
+        if n > self.config.max_len:
+            raise ValueError(
+                f"the text should have at most max_len={self.config.max_len} tokens, "
+                f"has {n}: cut its beginning off"
+            )
+        if real is None:
+            real = ids.new_ones(B, n, dtype=torch.bool)
+        check_shapes(real=(real, f"{B} {n}"))
+        position = (real.cumsum(1) - 1).clamp(min=0)[:, n_past:]  # (B, T)
+        mask = causal_mask(n, ids.device)[n_past:] & real[:, None]  # (B, T, n)
+        x, turn = self.tokens(ids), None
+        if self.positions is not None:
+            x = x + self.positions(position)
+        else:
+            turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
+        weights = []
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x, seen = block(x, turn, mask, cache)
+            weights.append(seen)
+        return self.norm(x) @ self.tokens.weight.T, weights, caches
