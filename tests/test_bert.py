@@ -66,5 +66,5 @@ def test_messages():
         ours(torch.zeros(1, 11).long())
     with pytest.raises(ValueError, match=r"mask should be \(B, T\)"):
         ours(IDS, MASK[:, :3])
-    with pytest.raises(ValueError, match="vocab_size and max_len"):
+    with pytest.raises(ValueError, match="vocab_size should be 1 or more"):
         Bert(0, bert_config(16, 4, 2, 24))

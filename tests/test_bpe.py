@@ -255,3 +255,14 @@ def test_messages(action, message):
 
 def test_ids_may_be_a_tensor():
     assert SMALL.decode(torch.tensor(SMALL.encode("to be"))) == "to be"
+
+
+def test_what_is_no_text_no_list_and_no_count_is_named():
+    with pytest.raises(ValueError, match="vocab_size should be a whole number"):
+        ByteBPE.train("a b", "300")
+    with pytest.raises(ValueError, match="specials should be a list of words"):
+        ByteBPE.train("a b", 300, specials="<end>")
+    with pytest.raises(ValueError, match="texts should be strings, got None"):
+        ByteBPE.train(None, 300)
+    with pytest.raises(ValueError, match="ids should be a list of whole numbers"):
+        ByteBPE.train("a b", 300).decode(None)

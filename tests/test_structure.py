@@ -16,6 +16,7 @@ from utils.packages import PACKAGES
 # A module imports only from the floors below it.
 FLOORS = {
     "arrays": -2,
+    "counts": -2,
     "shapes": -1,  # how every floor words a shape error
     "differences": -1,
     "widgets": -1,
@@ -57,8 +58,8 @@ MODULE_LINES, FUNCTION_LINES = 240, 40
 # one budget, the kit that checks, draws, stores and finds files has its own.
 LESSON_LINES, KIT_LINES = 2600, 1200
 KIT = {
-    "arrays", "calls", "checkpoints", "checks", "differences", "packages", "plots",
-    "progress", "records", "token_widget", "tokenizer_files", "widgets",
+    "arrays", "calls", "checkpoints", "checks", "counts", "differences", "packages",
+    "plots", "progress", "records", "token_widget", "tokenizer_files", "widgets",
 }  # fmt: skip
 
 TAGS = {

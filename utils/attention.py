@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from utils.counts import check_count
 from utils.shapes import check_shapes
 
 
@@ -61,8 +62,7 @@ def causal_mask(n_positions: int, device: torch.device | None = None) -> Tensor:
     >>> causal_mask(2).tolist()
     [[True, False], [True, True]]
     """
-    if n_positions < 0:
-        raise ValueError(f"n_positions should be 0 or more, got {n_positions}")
+    check_count("n_positions", n_positions, least=0)
     ones = torch.ones(n_positions, n_positions, dtype=torch.bool, device=device)
     return ones.tril()
 
@@ -179,8 +179,7 @@ def _check_pair(s: Tensor, h: Tensor) -> None:
 
 
 def _check_size(d_model: int) -> None:
-    if d_model < 1:
-        raise ValueError(f"d_model should be 1 or more, got {d_model}")
+    check_count("d_model", d_model)
 
 
 def make_score(name: str, d_model: int) -> nn.Module:
@@ -232,6 +231,7 @@ def scaled_dot_product_attention(
     [0.67, 0.33]
     """
     sizes = check_shapes(q=(q, "... Tq d_k"), k=(k, "... Tk d_k"), v=(v, "... Tk d_v"))
+    _check_together(q, k, v)
     check_dropout(dropout)
     # The scale goes to q: in float16 the products could overflow before it.
     scores = (q / math.sqrt(max(sizes["d_k"], 1))) @ k.transpose(-2, -1)
@@ -240,14 +240,32 @@ def scaled_dot_product_attention(
     return used @ v, weights  # (..., Tq, d_v), (..., Tq, Tk)
 
 
+def _check_together(q: Tensor, k: Tensor, v: Tensor) -> None:
+    """One floating-point type, and batch axes that broadcast."""
+    kinds = [x.dtype for x in (q, k, v)]
+    if len(set(kinds)) > 1 or not q.is_floating_point():
+        raise ValueError(
+            "q, k and v should have one floating-point type, have "
+            f"{', '.join(map(str, kinds))}: write .float() or .to(q.dtype)"
+        )
+    axes = [tuple(x.shape[:-2]) for x in (q, k, v)]
+    try:
+        torch.broadcast_shapes(*axes)
+    except RuntimeError:
+        raise ValueError(
+            f"q, k and v should have the same batch axes, have {axes[0]}, {axes[1]} "
+            f"and {axes[2]}"
+        ) from None
+
+
 def check_dropout(dropout: float) -> None:
     """Refuse a dropout that is not a probability below 1.
 
     Raises:
         ValueError: if it is not.
     """
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout should be from 0 to below 1, got {dropout}")
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout should be from 0 to below 1, got {dropout!r}")
 
 
 class KVCache:
@@ -300,9 +318,10 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         _check_size(d_model)
-        if n_heads < 1 or d_model % n_heads:
+        check_count("n_heads", n_heads)
+        if d_model % n_heads:
             raise ValueError(
-                f"n_heads should be 1 or more and divide d_model={d_model}, got "
+                f"n_heads should divide d_model={d_model}, got "
                 f"{n_heads}: each head gets d_model / n_heads numbers"
             )
         check_dropout(dropout)

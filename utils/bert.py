@@ -8,7 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from utils.shapes import check_shapes
+from utils.counts import check_count
+from utils.shapes import check_ids, check_shapes
 from utils.transformer import Memory, Stack, TransformerConfig
 
 
@@ -39,11 +40,8 @@ class BertEmbedding(nn.Module):
         self, vocab_size: int, config: TransformerConfig, max_len: int = 512
     ) -> None:
         super().__init__()
-        if min(vocab_size, max_len) < 1:
-            raise ValueError(
-                "vocab_size and max_len should be 1 or more, got "
-                f"{vocab_size} and {max_len}"
-            )
+        check_count("vocab_size", vocab_size)
+        check_count("max_len", max_len)
         self.tokens = nn.Embedding(vocab_size, config.d_model)
         self.positions = nn.Embedding(max_len, config.d_model)
         self.segments = nn.Embedding(2, config.d_model)
@@ -54,6 +52,7 @@ class BertEmbedding(nn.Module):
 
     def forward(self, ids: Tensor, segments: Tensor) -> Tensor:
         """Embed ids (B, T) with segments (B, T), 0 or 1: (B, T, d_model)."""
+        check_ids(ids, self.tokens.num_embeddings)
         n, max_len = ids.shape[1], self.positions.num_embeddings
         if n > max_len:
             raise ValueError(f"ids should have at most {max_len} tokens, got {n}")
@@ -96,6 +95,7 @@ class Bert(nn.Module):
         self, ids: Tensor, mask: Tensor | None = None, segments: Tensor | None = None
     ) -> tuple[Memory, list[Tensor]]:
         """Like forward, with the attention weights (B, H, T, T) of each layer."""
+        check_shapes(ids=(ids, "B T"))
         if mask is None:
             mask = torch.ones_like(ids, dtype=torch.bool)
         segments = torch.zeros_like(ids) if segments is None else segments

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from utils.counts import check_count
 from utils.merges import Pair, apply_merges, learn_merges
 from utils.pretokens import look_up, pattern, special_pattern, stream, utf8
 from utils.tokenizer_files import gguf_content, read_content, write_content
@@ -95,6 +96,11 @@ class ByteBPE:
         Raises:
             ValueError: if vocab_size is too small, or a special empty or twice there.
         """
+        check_count("vocab_size", vocab_size)
+        if isinstance(specials, str) or not all(isinstance(s, str) for s in specials):
+            raise ValueError(f"specials should be a list of words, got {specials!r}")
+        if not isinstance(texts, Iterable):
+            raise ValueError(f"texts should be strings, got {texts!r}: give a text")
         specials = list(specials)
         if vocab_size < 256 + len(specials):
             raise ValueError(

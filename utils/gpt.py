@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.attention import KVCache, causal_mask, scaled_dot_product_attention
-from utils.shapes import check_shapes
+from utils.counts import check_count
+from utils.shapes import check_ids, check_shapes
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class GPTConfig:
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "d_model", "n_heads", "n_layers", "d_ff"):
-            _require(getattr(self, name) >= 1, f"{name} should be 1 or more", self)
-        _require(self.max_len >= 1, "max_len should be 1 or more", self)
+        counts = ("vocab_size", "d_model", "n_heads", "n_layers", "d_ff", "max_len")
+        for name in (*counts, "n_kv_heads"):
+            check_count(name, getattr(self, name))
         divides = self.d_model % self.n_heads == 0
         _require(divides, "n_heads should divide d_model", self)
-        shared = self.n_kv_heads >= 1 and self.n_heads % self.n_kv_heads == 0
+        shared = self.n_heads % self.n_kv_heads == 0
         _require(shared, "n_kv_heads should divide n_heads", self)
         even = self.rope_base == 0 or self.d_k % 2 == 0
         _require(even, "d_model / n_heads should be even to be rotated", self)
@@ -260,6 +261,7 @@ class GPT(nn.Module):
         check_shapes(real=(real, f"{B} {n}"))
         position = (real.cumsum(1) - 1).clamp(min=0)[:, n_past:]  # (B, T)
         mask = causal_mask(n, ids.device)[n_past:] & real[:, None]  # (B, T, n)
+        check_ids(ids, self.config.vocab_size)
         x, turn = self.tokens(ids), None
         if self.positions is not None:
             x = x + self.positions(position)

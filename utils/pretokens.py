@@ -123,6 +123,8 @@ def look_up(ids: Iterable[int], tokens: Sequence) -> list:
     >>> look_up([1, 0], ["a", "b"])
     ['b', 'a']
     """
+    if not isinstance(ids, Iterable):
+        raise ValueError(f"ids should be a list of whole numbers, got {ids!r}")
     found = []
     for i in ids:
         try:

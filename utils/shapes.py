@@ -1,5 +1,6 @@
 """The one way in which shape errors read, in every module and chapter."""
 
+import torch
 from torch import Tensor
 
 
@@ -50,3 +51,25 @@ def check_shapes(**named: tuple[Tensor, str]) -> dict[str, int]:
                 who = "" if axis.isdigit() else f" ({fixed_by[axis]} has {axis}={want})"
                 raise ValueError(f"{says}: {axis} is {size}, expected {want}{who}")
     return sizes
+
+
+def check_ids(ids: Tensor, vocab_size: int) -> None:
+    """Refuse ids that a table of `vocab_size` rows cannot look up.
+
+    On a GPU the range is not looked at, for that would wait for it.
+
+    Raises:
+        ValueError: if ids are no integers, or out of range.
+
+    >>> import torch
+    >>> check_ids(torch.tensor([[0, 4]]), 5)
+    """
+    if ids.is_floating_point() or ids.dtype == torch.bool:
+        raise ValueError(f"ids should be integers, got {ids.dtype}: write .long()")
+    if ids.device.type == "cpu" and ids.numel():
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= vocab_size:
+            raise ValueError(
+                f"ids should be from 0 to {vocab_size - 1}, are from {low} to {high}: "
+                "is this the vocabulary that encoded them?"
+            )

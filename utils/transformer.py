@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from utils.attention import KVCache, MultiHeadAttention, causal_mask, check_dropout
 from utils.corpora import Batch
-from utils.shapes import check_shapes
+from utils.counts import check_count
+from utils.shapes import check_ids, check_shapes
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,7 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name in ("d_model", "n_heads", "n_layers", "d_ff"):
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name} should be 1 or more, got {value}")
+            check_count(name, getattr(self, name))
         if self.d_model % self.n_heads or self.d_model % 2:
             raise ValueError(
                 f"d_model should be even and a multiple of n_heads={self.n_heads}, "
@@ -85,11 +84,10 @@ def sinusoids(n_positions: int, d_model: int) -> Tensor:
     >>> sinusoids(2, 2)[0].tolist()
     [0.0, 1.0]
     """
-    if n_positions < 0 or d_model < 2 or d_model % 2:
-        raise ValueError(
-            "n_positions should be 0 or more and d_model even and 2 or more, got "
-            f"{n_positions} and {d_model}"
-        )
+    check_count("n_positions", n_positions, least=0)
+    check_count("d_model", d_model, least=2)
+    if d_model % 2:
+        raise ValueError(f"d_model should be even, got {d_model}")
     position = torch.arange(n_positions, dtype=torch.float64)
     even = torch.arange(0, d_model, 2, dtype=torch.float64)
     angle = position[:, None] / 10000 ** (even / d_model)  # (T, d_model / 2)
@@ -105,15 +103,19 @@ class Embedding(nn.Module):
 
     def __init__(self, vocab_size: int, config: TransformerConfig) -> None:
         super().__init__()
-        if vocab_size < 1:
-            raise ValueError(f"vocab_size should be 1 or more, got {vocab_size}")
+        check_count("vocab_size", vocab_size)
         self.config = config
         self.tokens = nn.Embedding(vocab_size, config.d_model)
         nn.init.normal_(self.tokens.weight, std=config.d_model**-0.5)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Embed ids (B, T), the first of which stands at position `start`."""
+        """Embed ids (B, T), the first of which stands at position `start`.
+
+        Raises:
+            ValueError: if ids are no integers, or not of this vocabulary.
+        """
+        check_ids(ids, self.tokens.num_embeddings)
         d_model = self.config.d_model
         x = self.tokens(ids) * math.sqrt(d_model)  # (B, T, d_model)
         if self.config.positions:
@@ -303,6 +305,7 @@ class Encoder(nn.Module):
         self, ids: Tensor, mask: Tensor | None = None
     ) -> tuple[Memory, list[Tensor]]:
         """Like forward, with the attention weights (B, H, T, T) of each layer."""
+        check_shapes(ids=(ids, "B T"))
         if mask is None:
             mask = torch.ones_like(ids, dtype=torch.bool)
         check_shapes(ids=(ids, "B T"), mask=(mask, "B T"))
