@@ -299,9 +299,7 @@ def test_messages():
         Encoder(11, SMALL)(torch.ones(1, 2).long(), torch.ones(1, 1, 2).bool())
     with pytest.raises(ValueError, match="vocab_size"):
         Decoder(0, SMALL)
-    with pytest.raises(
-        ValueError, match="ids should be from 0 to 10, are from 0 to"
-    ):
+    with pytest.raises(ValueError, match="ids should be from 0 to 10, are from 0 to"):
         Encoder(11, SMALL)(torch.tensor([[0, 11]]))
     with pytest.raises(ValueError, match="ids should be integers, got torch.float32"):
         Decoder(11, SMALL)(torch.ones(1, 2))

@@ -89,9 +89,9 @@ causal_mask = Exercise(
         "True means forbidden, as in nn.MultiheadAttention": lambda T: (
             torch.ones(T, T).triu(1).bool()
         ),
-        "the mask is made of numbers, not of True and False": lambda T: (
-            torch.ones(T, T).tril()
-        ),
+        "the mask is made of numbers, not of True and False": lambda T: torch.ones(
+            T, T
+        ).tril(),
     },
 )
 
@@ -132,11 +132,11 @@ decoder_mask = Exercise(
         "padding is kept from asking, not from being asked: rows for columns": (
             lambda real: real[:, :, None] & _causal(real.shape[1])
         ),
-        "the future is still visible": lambda real: (
-            real[:, None].expand(-1, real.shape[1], -1)
+        "the future is still visible": lambda real: real[:, None].expand(
+            -1, real.shape[1], -1
         ),
-        "the padding is still visible": lambda real: (
-            _causal(real.shape[1]).expand(len(real), -1, -1)
+        "the padding is still visible": lambda real: _causal(real.shape[1]).expand(
+            len(real), -1, -1
         ),
         "future and past are swapped": lambda real: (
             real[:, None] & _causal(real.shape[1]).T
@@ -214,9 +214,7 @@ attend = Exercise(
         "a row that may see nothing is filled with -inf, and becomes NaN": (
             lambda q, k, v, m: _attend(q, k, v, m, fill=-torch.inf)
         ),
-        "the mask is not used": lambda q, k, v, m: _attend(
-            q, k, v, torch.ones_like(m)
-        ),
+        "the mask is not used": lambda q, k, v, m: _attend(q, k, v, torch.ones_like(m)),
         "the row that may see nothing gets the mean of all values": (
             lambda q, k, v, m: (
                 (q @ k.T / q.shape[-1] ** 0.5)
@@ -257,8 +255,8 @@ split_heads = Exercise(
         "view took the place of transpose: tokens and heads are mixed up": (
             lambda x, n: x.reshape(x.shape[0], n, x.shape[1], -1)
         ),
-        "the transpose is missing: tokens stand before heads": lambda x, n: (
-            x.unflatten(-1, (n, -1))
+        "the transpose is missing: tokens stand before heads": lambda x, n: x.unflatten(
+            -1, (n, -1)
         ),
         "head h takes every n_heads-th number instead of neighbours": lambda x, n: (
             x.unflatten(-1, (-1, n)).permute(0, 3, 1, 2)
