@@ -1,14 +1,88 @@
-"""Numbers that say how good a model is: BLEU and alignment error rate."""
+"""Numbers that say how good a model is: perplexity, BLEU, alignment error, pass@k."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
+import numpy as np
 from torch import Tensor
 
+from utils.arrays import number_array
 from utils.shapes import check_shapes
 
 Link = tuple[int, int]
+
+
+def perplexity(log_probs: object) -> float:
+    """How many equally probable tokens a model hesitates between, on average.
+
+    exp of the mean surprise (Jelinek et al., 1977,
+    https://doi.org/10.1121/1.2016299). Only comparable between models that cut
+    the text into the same tokens.
+
+    Args:
+        log_probs: (n,) log-probability of each token that came, in nats.
+
+    Raises:
+        ValueError: if there is none, or one is above 0 or NaN.
+
+    >>> perplexity([math.log(1 / 2), math.log(1 / 8)])
+    4.0
+    """
+    return math.exp(-_log_probs(log_probs).mean())
+
+
+def bits_per_byte(log_probs: object, text: str) -> float:
+    """The surprise of a whole text in bits, for each byte of its UTF-8.
+
+    Comparable between any two models that read the same text, as in Gao et al.,
+    2020, https://arxiv.org/abs/2101.00027
+
+    Args:
+        log_probs: (n,) log-probability of each token of `text`, in nats.
+        text: what the tokens spell, all of it and nothing else.
+
+    Raises:
+        ValueError: if the text is empty, there is no token, or a log-probability
+            is above 0 or NaN.
+
+    >>> bits_per_byte([math.log(1 / 4), math.log(1 / 4)], "to be")
+    0.8
+    """
+    if not text:
+        raise ValueError("text should have a byte or more, is empty: give the text")
+    n_bits = -float(_log_probs(log_probs).sum()) / math.log(2)
+    return n_bits / len(text.encode())
+
+
+def _log_probs(log_probs: object) -> np.ndarray:
+    array = number_array("log_probs", log_probs, 1)
+    if array.max() > 0:
+        raise ValueError(
+            "log_probs should be at most 0 (nats), the largest is "
+            f"{array.max():g}: take the log of the probabilities"
+        )
+    return array
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that k answers hold a right one, when c of n answers were right.
+
+    The mean over all choices of k of the n: unbiased, unlike 1 - (1 - c / n)^k.
+    Eq. 1 of Chen et al., 2021, https://arxiv.org/abs/2107.03374
+
+    Raises:
+        ValueError: unless 0 <= c <= n and 1 <= k <= n.
+
+    >>> pass_at_k(n=4, c=1, k=2)
+    0.5
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(
+            f"c should be from 0 to n and k from 1 to n, got n={n}, c={c}, k={k}: "
+            "draw more answers, or ask for a smaller k"
+        )
+    return 1 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def bleu(
