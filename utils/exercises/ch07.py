@@ -163,7 +163,7 @@ best_span = Exercise(
         Case("start at 0, end at 1", ([3, 0, 0], [0, 2, 1]), (0, 1)),
         Case(
             "the best end lies before the best start: no such span",
-            ([0, 4, 0], [5, 0, 1]),
+            ([0, 4, 0], [5, 0, 2]),
             (1, 2),
         ),
         Case(
