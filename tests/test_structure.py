@@ -54,6 +54,8 @@ FLOORS = {
     "transformer": 2,
     "agreement": 3,
     "stories": 1,
+    "story_tasks": 2,
+    "spans": 0,
     "masking": 2,
     "finetuning": 4,
     "bert": 3,

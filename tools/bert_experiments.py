@@ -18,7 +18,8 @@ from utils.bert import (
 from utils.finetuning import answers, fine_tune, scores
 from utils.masking import Pretraining, pretraining_batches
 from utils.packages import minilm_file
-from utils.stories import TASKS, stories, task_examples, used_pieces
+from utils.stories import stories, used_pieces
+from utils.story_tasks import TASKS, task_examples
 from utils.training import TrainConfig, seed_all, train
 from utils.transformer import Memory
 from utils.wordpiece import WordPiece

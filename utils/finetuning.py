@@ -18,8 +18,9 @@ from utils.corpora import pad
 from utils.counts import check_count
 from utils.masking import IGNORE, Packed, pack
 from utils.overlap import answer_f1, exact_match
-from utils.shapes import check_shapes
-from utils.stories import TAGS, Example
+from utils.spans import best_spans, span_loss
+from utils.stories import TAGS
+from utils.story_tasks import Example
 from utils.training import TrainConfig, train
 from utils.wordpiece import WordPiece
 
@@ -51,55 +52,6 @@ class BertForTask(nn.Module):
         """Logits: (B, n_outputs), or (B, T, n_outputs) if `each_token`."""
         x = self.bert(*text.to(self.out.weight.device)).states  # (B, T, d_model)
         return self.out(x if self.pooler is None else self.pooler(x[:, 0]))
-
-
-def span_loss(logits: Tensor, spans: Tensor, allowed: Tensor) -> Tensor:
-    """How improbable the right start and the right end are, in nats, averaged.
-
-    Args:
-        logits: (B, T, 2), for start and end.
-        spans: (B, 2) int64, the right first and last position.
-        allowed: (B, T) bool, True where an answer may be.
-
-    Raises:
-        ValueError: if the shapes do not fit.
-    """
-    check_shapes(
-        logits=(logits, "B T 2"), spans=(spans, "B 2"), allowed=(allowed, "B T")
-    )
-    lowest = torch.finfo(logits.dtype).min
-    logits = logits.masked_fill(~allowed[..., None], lowest)
-    return F.cross_entropy(logits, spans)  # (B, T, 2) against (B, 2)
-
-
-def best_spans(logits: Tensor, allowed: Tensor, max_len: int = 10) -> Tensor:
-    """The most probable spans that do not end before they begin.
-
-    Args:
-        logits: (B, T, 2), for start and end.
-        allowed: (B, T) bool, True where an answer may be.
-        max_len: the longest answer, in tokens.
-
-    Returns:
-        (B, 2) int64: first and last position, first <= last < first + max_len.
-
-    Raises:
-        ValueError: if the shapes do not fit.
-
-    >>> logits = torch.tensor([[[0.0, 5.0], [4.0, 0.0], [0.0, 1.0]]])
-    >>> best_spans(logits, torch.ones(1, 3).bool()).tolist()
-    [[1, 2]]
-    """
-    check_shapes(logits=(logits, "B T 2"), allowed=(allowed, "B T"))
-    check_count("max_len", max_len)
-    start, end = logits.float().unbind(-1)
-    scores = start[:, :, None] + end[:, None]  # (B, T, T)
-    n = scores.shape[1]
-    order = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu()
-    order &= ~order.triu(max_len)
-    fits = order & allowed[:, :, None] & allowed[:, None]
-    best = scores.masked_fill(~fits, -torch.inf).flatten(1).argmax(1)
-    return torch.stack([best // n, best % n], dim=1)
 
 
 class TaskBatch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Small English stories, written for this course, and four tasks with gold labels.
+"""Small English stories, written for this course, with a tag for each word.
 
 Two people meet at a place, find things, give, show, lose or break them, and feel
 well or badly about it. The sentences of a story share people, things, colours and
@@ -52,21 +52,6 @@ FEEL = (
     "{x} is {f} .",
 )
 END = ("{x} leaves the {p} with {y} .", "{x} and {y} go home .")
-# word in a sentence -> questions about it, and the words that answer
-QUESTIONS = {
-    "finds": (
-        ("who finds the {t} ?", "{x}"),
-        ("what does {x} find ?", "a {c} {t}"),
-        ("where is the {t} ?", "near the {s}"),
-    ),
-    "sees": (
-        ("who sees the {t} ?", "{x}"),
-        ("what does {x} see ?", "a {c} {t}"),
-        ("where is the {t} ?", "behind the {s}"),
-    ),
-    "gives": (("who gets the {t} ?", "{y}"), ("what does {y} get ?", "the {c} {t}")),
-    "loses": (("who loses the {t} ?", "{x}"), ("what does {x} lose ?", "the {c} {t}")),
-}
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "B-OBJ")
 SLOT_TAGS = {"x": "B-PER", "y": "B-PER", "t": "B-OBJ", "s": "B-LOC", "p": "B-LOC"}
 
@@ -101,7 +86,7 @@ def _feeling(rng: random.Random, who: str, bad: bool) -> Sentence:
     return _say(rng, FEEL, x=who, f=f, g=g, n=rng.choice(FEELINGS[not bad]))
 
 
-def _story(rng: random.Random) -> list[Sentence]:
+def one_story(rng: random.Random) -> list[Sentence]:
     """Two people, a place, two things: six to nine sentences."""
     place = rng.choice(list(WORLDS))
     spots, things = (words.split() for words in WORLDS[place])
@@ -145,114 +130,15 @@ def stories(n_stories: int, seed: int = 0) -> list[list[Sentence]]:
     Raises:
         ValueError: if `n_stories` is no whole number of at least 1.
 
-    >>> print(" ".join(s.text for s in stories(1, seed=3)[0][:3]))
+    >>> [sentence.text for sentence in stories(1, seed=3)[0][:1]]
+    ['one day sarah goes to the school with rose .']
     """
     check_count("n_stories", n_stories)
     rng, found = random.Random(f"stories {seed}"), {}
     while len(found) < n_stories:
-        story = _story(rng)
+        story = one_story(rng)
         found.setdefault(tuple(s.words for s in story), story)
     return list(found.values())
-
-
-class Example(NamedTuple):
-    """One labelled text, or pair of texts."""
-
-    first: str
-    second: str | None
-    label: object
-
-
-def _asked(rng: random.Random) -> tuple[list[Sentence], Sentence, str, str]:
-    """A story, one of its sentences, and a question that this one answers."""
-    while True:
-        story = _story(rng)[:5]
-        able = [s for s in story if s.words[1] in QUESTIONS and s.tags[0] != "O"]
-        sentence = rng.choice(able or story)
-        if able:
-            question, answer = rng.choice(QUESTIONS[sentence.words[1]])
-            return story, sentence, question, answer
-
-
-def _pair(rng: random.Random) -> Example:
-    """Does the sentence answer the question (1), or not (0)?"""
-    while True:
-        story, sentence, question, _ = _asked(rng)
-        about = sentence.slots["t" if "{t}" in question else "x"]
-        others = [s for s in story if about not in s.words]
-        label = rng.randrange(2)
-        if label or others:
-            said = sentence if label else rng.choice(others)
-            return Example(question.format(**sentence.slots), said.text, label)
-
-
-def _single(rng: random.Random) -> Example:
-    """Is the sentence in order (1), or are two neighbours exchanged (0)?"""
-    while True:
-        sentence = rng.choice(_story(rng))
-        words = list(sentence.words)
-        label = rng.randrange(2)
-        if not label:
-            at = rng.randrange(len(words) - 2)
-            words[at : at + 2] = words[at + 1], words[at]
-        if "I-PER" not in sentence.tags:
-            return Example(" ".join(words), None, label)
-
-
-def _span(rng: random.Random) -> Example:
-    """A question, a story, and the first and last word of the answer in it."""
-    while True:
-        story, sentence, question, answer = _asked(rng)
-        words = tuple(answer.format(**sentence.slots).split())
-        before = sum(len(s.words) for s in story[: story.index(sentence)])
-        fits = range(len(sentence.words) - len(words) + 1)
-        here = [i for i in fits if sentence.words[i : i + len(words)] == words]
-        if len(here) == 1:
-            start = before + here[0]
-            asks = question.format(**sentence.slots)
-            text = " ".join(s.text for s in story)
-            return Example(asks, text, (start, start + len(words) - 1))
-
-
-def _tagging(rng: random.Random) -> Example:
-    """Two sentences of a story, and a tag for each word."""
-    story = _story(rng)
-    at = rng.randrange(len(story) - 1)
-    chosen = story[at : at + 2]
-    tags = tuple(tag for s in chosen for tag in s.tags)
-    return Example(" ".join(s.text for s in chosen), None, tags)
-
-
-TASKS = {"pair": _pair, "single": _single, "span": _span, "tagging": _tagging}
-
-
-def task_examples(
-    task: str, n_train: int = 2000, n_dev: int = 300, n_test: int = 500, seed: int = 0
-) -> tuple[list[Example], list[Example], list[Example]]:
-    """Write labelled examples: train, dev and test share no text.
-
-    Args:
-        task: "pair": a question and a sentence; 1 = it answers. "single": a
-            sentence; 1 = its words are in order. "span": a question and a story;
-            (first, last) word of the answer in the story. "tagging": two
-            sentences; one of TAGS for each word.
-        n_train, n_dev, n_test: how many of each.
-
-    Raises:
-        ValueError: if there is no such task or a number is below 1.
-    """
-    if task not in TASKS:
-        raise ValueError(f"task should be one of {list(TASKS)}, got {task!r}")
-    sizes = {"n_train": n_train, "n_dev": n_dev, "n_test": n_test}
-    for name, size in sizes.items():
-        check_count(name, size)
-    rng, found = random.Random(f"{task} {seed}"), {}
-    while len(found) < sum(sizes.values()):
-        example = TASKS[task](rng)
-        found.setdefault(example[:2], example)
-    every = list(found.values())
-    held_out = n_test + n_dev
-    return every[held_out:], every[n_test:held_out], every[:n_test]
 
 
 def used_pieces(real: WordPiece, texts: Iterable[str]) -> WordPiece:
