@@ -247,3 +247,59 @@ def test_messages():
         next_tokens(LOGITS, temperature=-1)
     with pytest.raises(ValueError, match="NaN"):
         next_tokens(LOGITS * torch.nan)
+
+
+def modern(**sizes) -> GPT:
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "n_heads": 4, "n_layers": 2, "d_ff": 64} | sizes
+    model = GPT(GPTConfig.modern(50, **sizes)).eval()
+    randomise(model)
+    return model
+
+
+def test_a_modern_model_starts_by_adding_nothing():
+    model = GPT(GPTConfig.modern(50, d_model=32, n_heads=4, n_layers=2, d_ff=64))
+    ids = torch.randint(50, (2, 7))
+    untouched = model.output(model.norm(model.tokens(ids)))
+    assert_close(model(ids)[0], untouched)
+
+
+def test_token_shift_reads_the_token_before_and_no_other():
+    model = modern()
+    for block in model.blocks:  # the only way from one token to another
+        torch.nn.init.zeros_(block.attention.W_o.weight)
+    ids = torch.randint(50, (1, 8))
+    other = ids.clone()
+    other[0, 2] = (ids[0, 2] + 1) % 50
+    moved = (model(ids)[0] - model(other)[0]).abs().amax(-1)[0] > 1e-6
+    # each of two feed-forward parts reads one token further back
+    assert moved.tolist() == [False, False, True, True, True, False, False, False]
+
+
+def test_a_modern_model_writes_the_same_with_cache_padding_and_fused():
+    model = modern()
+    texts = [[3, 1, 4, 1, 5, 9], [2, 7], [1, 8, 2]]
+    one_by_one = [
+        generate(model, torch.tensor([t]), n_new=9, temperature=0)[0] for t in texts
+    ]
+    ids = torch.tensor([[0] * (6 - len(t)) + t for t in texts])
+    real = torch.tensor([[False] * (6 - len(t)) + [True] * len(t) for t in texts])
+    for use_cache in (True, False):
+        options = {"n_new": 9, "temperature": 0, "use_cache": use_cache}
+        assert generate(model, ids, real, **options) == one_by_one
+    assert generate(model.fuse(), ids, real, n_new=9, temperature=0) == one_by_one
+
+
+@pytest.mark.parametrize("style", [GPTConfig.gpt2, GPTConfig.llama, GPTConfig.modern])
+def test_without_looking_and_fused_the_logits_are_the_same(style):
+    torch.manual_seed(0)
+    config = style(50, d_model=32, n_heads=4, n_kv_heads=2, n_layers=2, d_ff=64)
+    model, ids = GPT(config).eval(), torch.randint(50, (3, 9))
+    randomise(model)
+    want, weights, _ = model(ids)
+    assert len(weights) == 2 and weights[0].shape == (3, 4, 9, 9)
+    got, none, caches = model(ids[:, :5], look=False)
+    later = model(ids[:, 5:], None, caches, look=False)[0]
+    assert none == []
+    assert_close(torch.cat([got, later], 1), want)
+    assert_close(model.fuse()(ids)[0], want)

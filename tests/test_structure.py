@@ -65,7 +65,7 @@ FLOORS = {
 MODULE_LINES, FUNCTION_LINES = 240, 40
 # Lines of code; docstrings and blank lines do not count. What chapters teach has
 # one budget, the kit that checks, draws, stores and finds files has its own.
-LESSON_LINES, KIT_LINES = 2600, 1200
+LESSON_LINES, KIT_LINES = 3600, 1200
 KIT = {
     "arrays", "calls", "checkpoints", "checks", "counts", "differences", "packages",
     "plots", "progress", "records", "token_widget", "tokenizer_files", "widgets",

@@ -277,6 +277,7 @@ class KVCache:
 
     def __init__(self) -> None:
         self.kv: tuple[Tensor, Tensor] | None = None
+        self.last: dict[nn.Module, Tensor] = {}
 
     def __len__(self) -> int:
         return 0 if self.kv is None else self.kv[0].shape[-2]
@@ -291,9 +292,16 @@ class KVCache:
         self.kv = k, v
         return k, v
 
+    def before(self, part: nn.Module, x: Tensor) -> Tensor:
+        """What `part` read last before x (B, T, d): (B, 1, d), 0 at the start."""
+        before = self.last.get(part)
+        self.last[part] = x[:, -1:]
+        return torch.zeros_like(x[:, :1]) if before is None else before
+
     def __getitem__(self, rows: Tensor) -> "KVCache":
         """The cache of the chosen sentences, in that order."""
         chosen = KVCache()
+        chosen.last = {part: x[rows] for part, x in self.last.items()}
         if self.kv is not None:
             chosen.kv = self.kv[0][rows], self.kv[1][rows]
         return chosen

@@ -112,9 +112,9 @@ def stream(
     caches, new = None, ids
     for _ in range(n_new):
         if use_cache:
-            logits, _, caches = model(new, real, caches)
+            logits, _, caches = model(new, real, caches, look=False)
         else:
-            logits, _, _ = model(ids, real)
+            logits, _, _ = model(ids, real, look=False)
         last = logits[:, -1]  # (B, V)
         if repetition_penalty != 1:
             last = penalise(last, ids, real, repetition_penalty)

@@ -7,6 +7,7 @@ little long because it spans both families.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,14 @@ class GPTConfig:
         gated: True: SwiGLU (Shazeer, 2020, https://arxiv.org/abs/2002.05202);
             False: two matrices with a GELU between.
         bias: whether linear layers have one.
+        squared_relu: a squared ReLU instead of the GELU (So et al., 2021,
+            https://arxiv.org/abs/2109.08668).
+        token_shift: before each part, a position also reads the one before it
+            (Peng et al., 2023, https://arxiv.org/abs/2305.13048).
+        tied: the output shares the embedding's matrix (Press & Wolf, 2017,
+            https://aclanthology.org/E17-2025).
+        zero_out: matrices that write into the stream of sums start at 0, the
+            others as torch starts them, embeddings with standard deviation 1.
         norm_eps: added to the variance.
 
     Raises:
@@ -54,6 +63,10 @@ class GPTConfig:
     rope_base: float = 0.0
     gated: bool = False
     bias: bool = True
+    squared_relu: bool = False
+    token_shift: bool = False
+    tied: bool = True
+    zero_out: bool = False
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -85,6 +98,13 @@ class GPTConfig:
         style = {"rms_norm": True, "rope_base": 1e4, "gated": True, "bias": False}
         return cls(vocab_size, **{**style, **sizes})
 
+    @classmethod
+    def modern(cls, vocab_size: int, **sizes) -> "GPTConfig":
+        """A style for quick training: see `utils.recipes`."""
+        style = {"gated": False, "squared_relu": True, "token_shift": True}
+        style |= {"tied": False, "zero_out": True}
+        return cls.llama(vocab_size, **{**style, **sizes})
+
 
 def _require(true: bool, message: str, config: GPTConfig) -> None:
     if not true:
@@ -115,6 +135,27 @@ def rotate(x: Tensor, turn: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
+class Places(NamedTuple):
+    """What every layer needs to know of the positions."""
+
+    turn: Tensor | None  # (2, B or 1, 1, T, d_k / 2) rotations; None: none
+    mask: Tensor | None  # (B or 1, T, Tk) bool, True = may attend; None: all before
+    follows: Tensor  # (B or 1, T, 1) bool, True = another token stands before
+
+
+class TokenShift(nn.Module):
+    """x_t + mix * x_{t-1}, with a learned share for each number."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(torch.full((d_model,), 0.3))
+
+    def forward(self, x: Tensor, follows: Tensor, cache: KVCache) -> Tensor:
+        """(B, T, d_model) -> (B, T, d_model)."""
+        before = torch.cat([cache.before(self, x), x[:, :-1]], dim=1)
+        return x + self.mix * (before * follows)
+
+
 class Attention(nn.Module):
     """Causal self-attention whose query heads share fewer key-value heads."""
 
@@ -126,27 +167,36 @@ class Attention(nn.Module):
         self.W_k = nn.Linear(config.d_model, d_kv, bias=bias)
         self.W_v = nn.Linear(config.d_model, d_kv, bias=bias)
         self.W_o = nn.Linear(config.d_model, config.d_model, bias=bias)
+        self.W_qkv: nn.Module | None = None  # after `GPT.fuse`
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, H + n_kv_heads, T, d_k), values (B, n_kv_heads, …)."""
+        if self.W_qkv is None:
+            x = torch.cat([self.W_q(x), self.W_k(x), self.W_v(x)], dim=-1)
+        else:
+            x = self.W_qkv(x)
+        heads = x.unflatten(-1, (-1, self.config.d_k)).transpose(1, 2)
+        n_kv = self.config.n_kv_heads
+        return heads[:, :-n_kv], heads[:, -n_kv:]
 
     def forward(
-        self, x: Tensor, turn: Tensor | None, mask: Tensor, cache: KVCache
-    ) -> tuple[Tensor, Tensor]:
-        """Pass x (B, T, d_model) on; weights (B, H, T, Tk) too.
-
-        Args:
-            turn: (2, B or 1, 1, T, d_k / 2) rotations; None: none.
-            mask: (B or 1, T, Tk) bool, True = may attend.
-            cache: of the positions before.
-        """
-        q, k, v = (
-            W(x).unflatten(-1, (-1, self.config.d_k)).transpose(1, 2)
-            for W in (self.W_q, self.W_k, self.W_v)
-        )  # (B, H, T, d_k), (B, n_kv_heads, T, d_k) twice
-        if turn is not None:
-            q, k = rotate(q, turn), rotate(k, turn)
+        self, x: Tensor, places: Places, cache: KVCache
+    ) -> tuple[Tensor, Tensor | None]:
+        """Pass x (B, T, d_model) on; weights (B, H, T, Tk) where there is a mask."""
+        qk, v = self._project(x)
+        if places.turn is not None:
+            qk = rotate(qk, places.turn)
+        q, k = qk.split([self.config.n_heads, self.config.n_kv_heads], dim=1)
+        is_first = len(cache) == 0
         k, v = cache.extend(k, v)
         n_shared = self.config.n_heads // self.config.n_kv_heads
-        k, v = (z.repeat_interleave(n_shared, dim=1) for z in (k, v))
-        out, weights = scaled_dot_product_attention(q, k, v, mask[:, None])
+        if places.mask is None:  # torch's, which keeps no weights
+            weights, options = None, {"is_causal": is_first, "enable_gqa": n_shared > 1}
+            out = F.scaled_dot_product_attention(q, k, v, **options)
+        else:
+            k, v = (z.repeat_interleave(n_shared, dim=1) for z in (k, v))
+            mask = places.mask[:, None]
+            out, weights = scaled_dot_product_attention(q, k, v, mask)
         return self.W_o(out.transpose(1, 2).flatten(2)), weights
 
 
@@ -155,13 +205,20 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
+        self.squared_relu = config.squared_relu
         sizes = config.d_model, config.d_ff
         self.W_gate = nn.Linear(*sizes, bias=config.bias) if config.gated else None
         self.W_up = nn.Linear(*sizes, bias=config.bias)
         self.W_down = nn.Linear(*sizes[::-1], bias=config.bias)
+        self.W_both: nn.Module | None = None  # after `GPT.fuse`
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, d_model) -> (B, T, d_model), each position alone."""
+        if self.W_both is not None:
+            gate, up = self.W_both(x).chunk(2, dim=-1)
+            return self.W_down(F.silu(gate) * up)
+        if self.squared_relu:
+            return self.W_down(self.W_up(x).relu().square())
         if self.W_gate is None:
             return self.W_down(F.gelu(self.W_up(x), approximate="tanh"))
         return self.W_down(F.silu(self.W_gate(x)) * self.W_up(x))
@@ -172,19 +229,49 @@ class Block(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        norm = nn.RMSNorm if config.rms_norm else nn.LayerNorm
-        self.norm_1 = norm(config.d_model, eps=config.norm_eps)
+        d_model, shifts = config.d_model, config.token_shift
+        self.norm_1 = _norm(config)
+        self.shift_1 = TokenShift(d_model) if shifts else None
         self.attention = Attention(config)
-        self.norm_2 = norm(config.d_model, eps=config.norm_eps)
+        self.norm_2 = _norm(config)
+        self.shift_2 = TokenShift(d_model) if shifts else None
         self.feed_forward = FeedForward(config)
 
     def forward(
-        self, x: Tensor, turn: Tensor | None, mask: Tensor, cache: KVCache
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, places: Places, cache: KVCache
+    ) -> tuple[Tensor, Tensor | None]:
         """As `Attention.forward`."""
-        seen, weights = self.attention(self.norm_1(x), turn, mask, cache)
+        h = self.norm_1(x)
+        if self.shift_1 is not None:
+            h = self.shift_1(h, places.follows, cache)
+        seen, weights = self.attention(h, places, cache)
         x = x + seen
-        return x + self.feed_forward(self.norm_2(x)), weights
+        h = self.norm_2(x)
+        if self.shift_2 is not None:
+            h = self.shift_2(h, places.follows, cache)
+        return x + self.feed_forward(h), weights
+
+
+def _norm(config: GPTConfig) -> nn.Module:
+    if config.rms_norm:
+        return nn.RMSNorm(config.d_model, eps=config.norm_eps)
+    return nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.bias)
+
+
+def joined(*linears: nn.Linear) -> nn.Linear:
+    """One layer that gives what several give, side by side.
+
+    Its columns lie together in memory: the product with one token's vector is
+    quicker so.
+    """
+    weight = torch.cat([linear.weight.detach() for linear in linears])
+    with torch.device("meta"):  # no memory for values that are replaced at once
+        one = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    one.weight = nn.Parameter(weight.T.contiguous().T, requires_grad=False)
+    if linears[0].bias is not None:
+        bias = torch.cat([linear.bias.detach() for linear in linears])
+        one.bias = nn.Parameter(bias, requires_grad=False)
+    return one
 
 
 class GPT(nn.Module):
@@ -192,8 +279,7 @@ class GPT(nn.Module):
 
     Matrices and embeddings start normal with standard deviation 0.02, those that
     write into the stream of sums with 0.02 / sqrt(2 n_layers), biases at 0, as in
-    GPT-2 (Radford et al., 2019, section 2.3). The output shares the embedding's
-    matrix (Press & Wolf, 2017, https://aclanthology.org/E17-2025).
+    GPT-2 (Radford et al., 2019, section 2.3), unless config.zero_out.
 
     Args:
         config: sizes and style.
@@ -208,19 +294,23 @@ class GPT(nn.Module):
             nn.Embedding(config.max_len, config.d_model) if learned else None
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        norm = nn.RMSNorm if config.rms_norm else nn.LayerNorm
-        self.norm = norm(config.d_model, eps=config.norm_eps)
+        self.norm = _norm(config)
+        self.output = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        if config.tied:
+            self.output.weight = self.tokens.weight
         turns = None if learned else rotations(config)
         self.register_buffer("turns", turns, persistent=False)
         self.apply(self._start)
 
     def _start(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear | nn.Embedding):
+        std = 0.02 / (2 * self.config.n_layers) ** 0.5
+        if self.config.zero_out:
+            std = 0.0
+        elif isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if isinstance(module, Block):
-            std = 0.02 / (2 * self.config.n_layers) ** 0.5
             nn.init.normal_(module.attention.W_o.weight, std=std)
             nn.init.normal_(module.feed_forward.W_down.weight, std=std)
 
@@ -229,6 +319,7 @@ class GPT(nn.Module):
         ids: Tensor,
         real: Tensor | None = None,
         caches: list[KVCache] | None = None,
+        look: bool = True,
     ) -> tuple[Tensor, list[Tensor], list[KVCache]]:
         """Score the token after each of ids (B, T) int64.
 
@@ -237,38 +328,74 @@ class GPT(nn.Module):
             real: (B, T so far) bool, True = a token, for texts padded on the left
                 or right; None: all are. It covers the tokens in caches too.
             caches: of the tokens before `ids`, extended in place; None: none.
+            look: False gives no weights, and is faster where all are tokens.
 
         Returns:
             logits: (B, T, V).
-            weights: (B, H, T, T so far) of each layer.
+            weights: (B, H, T, T so far) of each layer; none without `look`.
             caches: of all tokens so far.
 
         Raises:
             ValueError: if a shape does not fit or the text exceeds max_len.
         """
         check_shapes(ids=(ids, "B T"))
+        check_ids(ids, self.config.vocab_size)
         if caches is None:
             caches = [KVCache() for _ in self.blocks]
-        n_past, (B, T) = len(caches[0]), ids.shape
+        places, position = self._places(ids, real, len(caches[0]), look)
+        x = self.tokens(ids)
+        if self.positions is not None:
+            x = x + self.positions(position)
+        weights = []
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x, seen = block(x, places, cache)
+            if look:
+                weights.append(seen)
+        return self.output(self.norm(x)), weights, caches
+
+    @torch.no_grad()
+    def fuse(self) -> "GPT":
+        """Join matrices that read the same vector, in place: quicker generation.
+
+        The same numbers, up to rounding; the model cannot be trained any more.
+        """
+        for block in self.blocks:
+            part, forward = block.attention, block.feed_forward
+            part.W_qkv = joined(part.W_q, part.W_k, part.W_v)
+            part.W_q = part.W_k = part.W_v = None
+            part.W_o = joined(part.W_o)
+            if self.config.gated:
+                forward.W_both = joined(forward.W_gate, forward.W_up)
+                forward.W_gate = forward.W_up = None
+            forward.W_down = joined(forward.W_down)
+        self.output = joined(self.output)
+        if self.config.tied:
+            self.tokens.weight = self.output.weight
+        return self
+
+    def _places(
+        self, ids: Tensor, real: Tensor | None, n_past: int, look: bool
+    ) -> tuple[Places, Tensor]:
+        """Masks and rotations of ids (B, T), and each token's position (B or 1, T)."""
+        B, T = ids.shape
         n = n_past + T
         if n > self.config.max_len:
             raise ValueError(
                 f"the text should have at most max_len={self.config.max_len} tokens, "
                 f"has {n}: cut its beginning off"
             )
+        if real is not None:
+            check_shapes(real=(real, f"{B} {n}"))
+            real = None if real.all() else real
         if real is None:
-            real = ids.new_ones(B, n, dtype=torch.bool)
-        check_shapes(real=(real, f"{B} {n}"))
-        position = (real.cumsum(1) - 1).clamp(min=0)[:, n_past:]  # (B, T)
-        mask = causal_mask(n, ids.device)[n_past:] & real[:, None]  # (B, T, n)
-        check_ids(ids, self.config.vocab_size)
-        x, turn = self.tokens(ids), None
-        if self.positions is not None:
-            x = x + self.positions(position)
+            position = torch.arange(n_past, n, device=ids.device)[None]  # (1, T)
         else:
+            position = (real.cumsum(1) - 1).clamp(min=0)[:, n_past:]  # (B, T)
+        mask = None
+        if look or real is not None or (n_past and T > 1):
+            mask = causal_mask(n, ids.device)[None, n_past:]  # (1, T, n)
+            mask = mask if real is None else mask & real[:, None]
+        turn = None
+        if self.turns is not None:
             turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
-        weights = []
-        for block, cache in zip(self.blocks, caches, strict=True):
-            x, seen = block(x, turn, mask, cache)
-            weights.append(seen)
-        return self.norm(x) @ self.tokens.weight.T, weights, caches
+        return Places(turn, mask, (position > 0)[..., None]), position

@@ -83,7 +83,9 @@ def smollm2() -> tuple[GPT, ByteBPE]:
             if theirs in ("attn_q", "attn_k"):
                 w = _halves_apart(w, config.d_k)
             weights[f"blocks.{i}.{ours}.weight"] = w
+    weights["output.weight"] = weights["tokens.weight"]
     model = _filled(lambda: GPT(config), weights)
+    model.output.weight = model.tokens.weight
     model.turns = rotations(config)
     return model, ByteBPE.from_gguf(meta, split_digits=True)
 
