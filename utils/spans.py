@@ -44,7 +44,7 @@ def best_spans(logits: Tensor, allowed: Tensor, max_len: int = 10) -> Tensor:
     Raises:
         ValueError: if the shapes do not fit.
 
-    >>> logits = torch.tensor([[[0.0, 5.0], [4.0, 0.0], [0.0, 1.0]]])
+    >>> logits = torch.tensor([[[0.0, 5.0], [4.0, 0.0], [0.0, 2.0]]])
     >>> best_spans(logits, torch.ones(1, 3).bool()).tolist()
     [[1, 2]]
     """
