@@ -160,6 +160,8 @@ EXPERIMENTS = {
     "transformer": "tools.transformer_experiments:against_time",
     "ablations": "tools.transformer_experiments:ablations",
     "agreement": "tools.transformer_experiments:agreement",
+    "scaling": "tools.gpt_experiments:scaling",
+    "readers": "tools.gpt_experiments:readers",
     "bert_labels": "tools.bert_experiments:labels",
     "bert_objectives": "tools.bert_experiments:objectives",
 }

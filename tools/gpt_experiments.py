@@ -3,9 +3,9 @@
 Both run on one thread a job, and on as many jobs at a time as there are cores.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,12 @@ from torch import Tensor, nn
 from tools.experiments import told
 from utils.gpt import GPT, GPTConfig
 from utils.packages import play
+from utils.stories import stories
+from utils.story_tasks import task_examples
 from utils.tokenizers import Vocab
 from utils.training import TrainConfig, seed_all, train
+
+QUIET = {"show_progress": False}
 
 # --- a scaling law ------------------------------------------------------------
 
@@ -110,17 +114,15 @@ def scaling(seeds: Sequence[int], n_steps: int) -> list[dict]:
         ]  # fmt: skip
 
 
-# --- which play? --------------------------------------------------------------
+# --- a reader that was pre-trained, or not ------------------------------------
 
-GUESSED = ("hamlet", "macbeth", "othello", "tempest", "twelfth_night", "henry_v")
-N_WORDS, N_FEW, N_TEST = 30, 30, 100
-STARTS = ("none", "autoencoder", "language model")
+N_LABELS, N_DEV, N_TEST = 200, 100, 500
 
 
 class Reader(nn.Module):
-    """A GRU that reads a passage; words, classes and a copy are read off it."""
+    """A GRU that reads a sentence; words, classes and a copy are read off it."""
 
-    def __init__(self, vocab_size: int, n_classes: int, d_model: int = 96) -> None:
+    def __init__(self, vocab_size: int, n_classes: int = 2, d_model: int = 64) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.gru = nn.GRU(d_model, d_model, batch_first=True)
@@ -133,46 +135,55 @@ class Reader(nn.Module):
         return self.gru(self.embedding(ids), start)[0]
 
 
-def language_model_loss(model: Reader, ids: Tensor) -> Tensor:
+class Sentences(NamedTuple):
+    """Sentences as ids (n, T), 0 = padding, on the left to read, right to write."""
+
+    read: Tensor
+    write: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[str], vocab: Vocab) -> "Sentences":
+        rows = [vocab.encode(text.split()) for text in texts]
+        longest = max(map(len, rows))
+        left = [[0] * (longest - len(row)) + row for row in rows]
+        right = [row + [0] * (longest - len(row)) for row in rows]
+        return cls(torch.tensor(left), torch.tensor(right))
+
+    def __getitem__(self, rows: Tensor) -> "Sentences":
+        return Sentences(self.read[rows], self.write[rows])
+
+
+def _word_loss(logits: Tensor, ids: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), ids.flatten(), ignore_index=0)
+
+
+def language_model_loss(model: Reader, batch: Sentences) -> Tensor:
     """Nats per word: predict each from those before."""
-    logits = model.words(model.states(ids[:, :-1]))
-    return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    return _word_loss(model.words(model.states(batch.read[:, :-1])), batch.read[:, 1:])
 
 
-def autoencoder_loss(model: Reader, ids: Tensor) -> Tensor:
+def autoencoder_loss(model: Reader, batch: Sentences) -> Tensor:
     """Nats per word: read it all, then write it again from the last state.
 
-    One network reads and writes, as in Dai & Le, 2015, section 2.
+    One network reads and writes, as in Dai & Le, 2015, section 2,
+    https://arxiv.org/abs/1511.01432
     """
-    last = model.states(ids)[:, -1]
-    logits = model.words(model.states(F.pad(ids[:, :-1], (1, 0)), last))
-    return F.cross_entropy(logits.flatten(0, 1), ids.flatten())
+    last = model.states(batch.read)[:, -1]
+    logits = model.words(model.states(F.pad(batch.write[:, :-1], (1, 0)), last))
+    return _word_loss(logits, batch.write)
 
 
-def class_loss(model: Reader, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Nats per passage: say the class after the last word."""
-    ids, labels = batch
-    return F.cross_entropy(model.classes(model.states(ids)[:, -1]), labels)
+PRETRAINING: dict[str, Callable[[Reader, Sentences], Tensor] | None] = {
+    "none": None,
+    "autoencoder": autoencoder_loss,
+    "language model": language_model_loss,
+}
 
 
-def passages() -> tuple[Tensor, Tensor, int]:
-    """Passages of six plays as ids (n, N_WORDS), their plays, and how many words.
-
-    Speakers, stage directions and words with a capital are left out, so that no name
-    gives a play away; words seen fewer than four times are one word.
-    """
-    rows, labels = [], []
-    for label, name in enumerate(GUESSED):
-        text = re.split(r"ACT (?:I|1|FIRST)\b", play(name), maxsplit=1)[1]
-        text = re.sub(r"\[[^]]*\]", " ", text)
-        spoken = (p.split("\n", 1)[-1] for p in text.split("\n\n") if "\n" in p.strip())
-        words = re.findall(r"(?<![A-Za-z'])[a-z']+", "\n".join(spoken))
-        for i in range(0, len(words) - N_WORDS + 1, N_WORDS):
-            rows.append(words[i : i + N_WORDS])
-            labels.append(label)
-    vocab = Vocab.from_sentences(rows, min_count=4)
-    ids = torch.tensor([vocab.encode(row) for row in rows])
-    return ids, torch.tensor(labels), len(vocab)
+def class_loss(model: Reader, batch: tuple[Sentences, Tensor]) -> Tensor:
+    """Nats per sentence: say the class after the last word."""
+    sentences, labels = batch
+    return F.cross_entropy(model.classes(model.states(sentences.read)[:, -1]), labels)
 
 
 def _drawn(n: int, size: int, seed: int) -> Iterator[Tensor]:
@@ -181,53 +192,43 @@ def _drawn(n: int, size: int, seed: int) -> Iterator[Tensor]:
         yield torch.randint(n, (size,), generator=generator)
 
 
-def _read(job: tuple[str, int, int]) -> dict:
+def read(job: tuple[str, int, int]) -> dict:
     """Pre-train one reader, or not; train it on few labels; measure its errors."""
     torch.set_num_threads(1)
     start, seed, n_steps = job
-    ids, labels, vocab_size = passages()
-    order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
-    by_play = [order[labels[order] == label] for label in range(len(GUESSED))]
-    test = torch.cat([rows[:N_TEST] for rows in by_play])
-    few = torch.cat([rows[N_TEST : N_TEST + N_FEW] for rows in by_play])
-    dev = torch.cat([rows[N_TEST + N_FEW : N_TEST + 2 * N_FEW] for rows in by_play])
-    others = torch.cat([rows[N_TEST:] for rows in by_play])  # for pre-training
+    texts = [s.text for story in stories(2000, seed) for s in story]
+    vocab = Vocab.from_sentences(text.split() for text in texts)
+    parts = task_examples("single", N_LABELS, N_DEV, N_TEST, seed)
+    data = [Sentences.of([e.first for e in part], vocab) for part in parts]
+    labels = [torch.tensor([e.label for e in part]) for part in parts]
     seed_all(seed)
-    model, loss_fn = Reader(vocab_size, len(GUESSED)), _PRETRAINING[start]
-    result = {"variant": start, "seed": seed, "n_labels": len(few)}
+    model, loss_fn = Reader(len(vocab)), PRETRAINING[start]
+    result = {"variant": start, "seed": seed, "n_labels": N_LABELS}
     if loss_fn is not None:
-        batches = (ids[others[rows]] for rows in _drawn(len(others), 64, seed))
-        config = TrainConfig(n_steps, show_progress=False)
-        losses = train(model, batches, loss_fn, config)
+        plain = Sentences.of(texts, vocab)
+        batches = (plain[rows] for rows in _drawn(len(texts), 64, seed))
+        losses = train(model, batches, loss_fn, TrainConfig(n_steps, **QUIET))
         result["pretraining_loss"] = round(sum(losses[-50:]) / 50, 3)
-    batches = (
-        (ids[few[rows]], labels[few[rows]]) for rows in _drawn(len(few), 32, seed)
-    )
-    best = (2.0, 2.0)
-    for _ in range(12):  # as many times 25 steps; the best on dev counts
-        config = TrainConfig(25, lr=1e-3, n_warmup=0, decay=0, show_progress=False)
+    rows = _drawn(N_LABELS, 32, seed)
+    batches = ((data[0][i], labels[0][i]) for i in rows)
+    tried = []
+    for _ in range(20):  # 25 steps each; the best on dev counts
+        config = TrainConfig(25, lr=2e-3, n_warmup=0, decay=0, **QUIET)
         train(model, batches, class_loss, config)
-        best = min(best, (_errors(model, ids[dev], labels[dev]),
-                          _errors(model, ids[test], labels[test])))  # fmt: skip
-    return {**result, "dev_error": round(best[0], 4), "error": round(best[1], 4)}
-
-
-_PRETRAINING: dict[str, Callable | None] = {
-    "none": None,
-    "autoencoder": autoencoder_loss,
-    "language model": language_model_loss,
-}
+        tried.append([_errors(model, data[i], labels[i]) for i in (1, 2)])
+    dev, test = min(tried, key=lambda pair: pair[0])
+    return {**result, "dev_error": round(dev, 4), "error": round(test, 4)}
 
 
 @torch.no_grad()
-def _errors(model: Reader, ids: Tensor, labels: Tensor) -> float:
-    """Share of passages given to the wrong play."""
-    guess = model.classes(model.states(ids)[:, -1]).argmax(-1)
+def _errors(model: Reader, sentences: Sentences, labels: Tensor) -> float:
+    """Share of sentences put into the wrong class."""
+    guess = model.classes(model.states(sentences.read)[:, -1]).argmax(-1)
     return (guess != labels).float().mean().item()
 
 
-def which_play(seeds: Sequence[int], n_steps: int) -> list[dict]:
+def readers(seeds: Sequence[int], n_steps: int) -> list[dict]:
     """A reader from nothing, from copying, and from predicting the next word."""
-    jobs = [(start, seed, n_steps) for seed in seeds for start in STARTS]
+    jobs = [(start, seed, n_steps) for seed in seeds for start in PRETRAINING]
     with ProcessPoolExecutor() as pool:
-        return [told(result) for result in pool.map(_read, jobs)]
+        return [told(result) for result in pool.map(read, jobs)]
