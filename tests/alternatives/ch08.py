@@ -3,13 +3,6 @@
 import torch
 
 
-def tempered(logits, temperature):
-    if temperature == 0:
-        return (logits == logits.max()).float()
-    powers = torch.exp((logits - logits.max()) / temperature)
-    return powers / powers.sum()
-
-
 def nucleus(probs, top_p):
     chosen, total = [], 0.0
     for p, i in sorted(((p, i) for i, p in enumerate(probs.tolist())), reverse=True):

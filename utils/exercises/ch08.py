@@ -1,46 +1,11 @@
-"""Exercises of chapter 08: sampling, positions, the cache, induction."""
+"""Exercises of chapter 08: the cache, sampling, positions, induction."""
 
 import torch
 
 from utils.checks import Case, Exercise
 
-tempered = Exercise(
-    id="8.2",
-    cases=[
-        Case(
-            "scores 0 and log 3 at temperature 1: 1/4 and 3/4",
-            (torch.tensor([0.0, 1.0986123]), 1.0),
-            torch.tensor([0.25, 0.75]),
-        ),
-        Case(
-            "temperature 0.5 doubles the scores: 1 to 9",
-            (torch.tensor([0.0, 1.0986123]), 0.5),
-            torch.tensor([0.1, 0.9]),
-        ),
-        Case(
-            "temperature 0 puts everything on the largest score",
-            (torch.tensor([1.0, 4.0, 2.0]), 0.0),
-            torch.tensor([0.0, 1.0, 0.0]),
-        ),
-    ],
-    hints=[
-        "What does dividing by 0.5 do to the difference of two scores?",
-        "(logits / temperature).softmax(-1), but 0 needs a branch of its own.",
-        "For 0: zeros_like(logits), then a 1 at logits.argmax().",
-    ],
-    slips={
-        "the scores are multiplied by the temperature": lambda x, t: (x * t).softmax(
-            -1
-        ),
-        "the probabilities are divided instead of the scores": lambda x, t: (
-            x.softmax(-1) / t
-        ),
-        "temperature 0 divides by zero": lambda x, t: (x / t).softmax(-1),
-    },
-)
-
 nucleus = Exercise(
-    id="8.3",
+    id="8.2",
     cases=[
         Case(
             "0.5 and 0.3 are needed to reach 0.7",
@@ -83,7 +48,7 @@ nucleus = Exercise(
 )
 
 positions = Exercise(
-    id="8.4",
+    id="8.3",
     cases=[
         Case(
             "a text of two tokens after two of padding: 0 and 1",
@@ -145,7 +110,7 @@ cache_bytes = Exercise(
 )
 
 induced = Exercise(
-    id="8.5",
+    id="8.4",
     cases=[
         Case("7 came before, and 3 followed it", ([7, 3, 5, 7],), 3),
         Case("7 came twice: the later one counts", ([7, 3, 7, 5, 7],), 5),
