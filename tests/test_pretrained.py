@@ -1,18 +1,16 @@
 """Real weights in our modules against the same weights in `transformers`."""
 
-import json
-import struct
-
-import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 from torch.testing import assert_close
 from transformers import AutoModel, AutoModelForCausalLM
 
+from utils.corpora import shakespeare_text
 from utils.generation import generate
 from utils.packages import minilm_file, smollm2_file
-from utils.pretrained import minilm, read_safetensors, smollm2
+from utils.pretrained import minilm, shakespeare, smollm2
+from utils.recipes import text_loss
+from utils.weights import load_weights
 
 PROMPTS = [
     "The capital of France is",
@@ -114,24 +112,18 @@ def test_similar_sentences_have_similar_vectors():
     assert cat @ kitten > cat @ tax + 0.3
 
 
-def test_read_safetensors_equals_what_the_library_wrote(tmp_path):
-    arrays = {
-        "a": np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32),
-        "b": np.arange(5, dtype=np.int64),
-    }
-    save_file(arrays, tmp_path / "x.safetensors")
-    found = read_safetensors(tmp_path / "x.safetensors")
-    assert set(found) == set(arrays)
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
+@pytest.mark.parametrize("kind", ["characters", "tokens"])
+def test_the_shakespeare_models_have_the_loss_that_their_files_tell(kind):
+    model, tokenizer = shakespeare(kind)
+    loss = load_weights(f"shakespeare_{kind}")[1]["loss"]
+    text = shakespeare_text()[1]
+    if kind == "characters":
+        assert set(text) <= set(tokenizer.tokens)
+        text = list(text)
+    ids = torch.tensor(tokenizer.encode(text))
+    assert text_loss(model, ids, 128) == pytest.approx(loss, abs=2e-3)
 
 
-def test_a_damaged_safetensors_file_is_named(tmp_path):
-    path = tmp_path / "x.safetensors"
-    save_file({"a": np.ones((50, 4), np.float32)}, path)
-    data = path.read_bytes()
-    head = json.dumps({"a": {"dtype": "F32"}}).encode()
-    for bad in (data[:4], data[:30], data[:-100], struct.pack("<Q", len(head)) + head):
-        path.write_bytes(bad)
-        with pytest.raises(ValueError, match="x.safetensors should be a whole"):
-            read_safetensors(path)
+def test_shakespeare_names_what_there_is():
+    with pytest.raises(ValueError, match='"characters" or "tokens", got .words.'):
+        shakespeare("words")

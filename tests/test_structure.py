@@ -39,6 +39,8 @@ FLOORS = {
     "weat": 0,
     "records": 0,
     "packages": -1,
+    "safetensors_files": -1,
+    "weights": 0,
     "gguf": 0,
     "grammar": 0,
     "prompting": 0,
@@ -60,6 +62,8 @@ FLOORS = {
     "finetuning": 4,
     "bert": 3,
     "gpt": 3,
+    "muon": 0,
+    "recipes": 4,
     "pretrained": 4,
 }
 MODULE_LINES, FUNCTION_LINES = 240, 40
@@ -68,7 +72,8 @@ MODULE_LINES, FUNCTION_LINES = 240, 40
 LESSON_LINES, KIT_LINES = 3600, 1200
 KIT = {
     "arrays", "calls", "checkpoints", "checks", "counts", "differences", "packages",
-    "plots", "progress", "records", "token_widget", "tokenizer_files", "widgets",
+    "plots", "progress", "records",
+    "safetensors_files", "token_widget", "tokenizer_files", "weights", "widgets",
 }  # fmt: skip
 
 TAGS = {
@@ -209,8 +214,8 @@ def test_utils_budget():
 # --- chapters -----------------------------------------------------------------
 
 
-def test_chapters_01_to_06_exist():
-    written = {f"{number:02}" for number in range(1, 7)}
+def test_chapters_01_to_09_exist():
+    written = {f"{number:02}" for number in range(1, 10)}
     assert written <= {path.name[:2] for path in CHAPTER_FILES}
 
 
@@ -416,7 +421,7 @@ def test_papers_are_in_the_bibliography(chapter):
 
 # --- files --------------------------------------------------------------------
 
-BINARY = {".png", ".jpg", ".ico", ".woff2", ".pdf"}
+BINARY = {".safetensors", ".png", ".jpg", ".ico", ".woff2", ".pdf"}
 FORBIDDEN = {
     "a path of one machine": re.compile(
         r"(?<![\w.:/~$}-])/(?:root|home|Users|work|opt)/\w+"

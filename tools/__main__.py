@@ -24,6 +24,11 @@ COMMANDS = {
         "main",
         "re-run a recorded experiment into utils/records",
     ),
+    "pretrain": (
+        "tools.pretrain",
+        "main",
+        "train a checkpoint that chapters start from, into utils/weights",
+    ),
 }
 
 

@@ -11,7 +11,26 @@ import torch
 from torch import Tensor
 
 from utils.grammar import Pair
+from utils.packages import play
 from utils.tokenizers import Vocab
+
+# About 1.1 million characters.
+PLAYS = (
+    "coriolanus", "hamlet", "julius_caesar", "lear", "macbeth", "othello",
+    "romeo_and_juliet", "tempest", "twelfth_night",
+)  # fmt: skip
+
+
+def shakespeare_text() -> tuple[str, str]:
+    """Nine plays: the first nine tenths of each to train on, the rest held out.
+
+    Raises:
+        ModuleNotFoundError: if their package is absent, with the pip line.
+    """
+    texts = [play(name) for name in PLAYS]
+    cuts = [9 * len(text) // 10 for text in texts]
+    parts = list(zip(texts, cuts, strict=True))
+    return "".join(t[:cut] for t, cut in parts), "".join(t[cut:] for t, cut in parts)
 
 
 def split_pairs(

@@ -140,7 +140,7 @@ class Places(NamedTuple):
 
     turn: Tensor | None  # (2, B or 1, 1, T, d_k / 2) rotations; None: none
     mask: Tensor | None  # (B or 1, T, Tk) bool, True = may attend; None: all before
-    follows: Tensor  # (B or 1, T, 1) bool, True = another token stands before
+    follows: Tensor | None  # (B, T, 1) bool, True = another token stands before
 
 
 class TokenShift(nn.Module):
@@ -150,10 +150,10 @@ class TokenShift(nn.Module):
         super().__init__()
         self.mix = nn.Parameter(torch.full((d_model,), 0.3))
 
-    def forward(self, x: Tensor, follows: Tensor, cache: KVCache) -> Tensor:
+    def forward(self, x: Tensor, follows: Tensor | None, cache: KVCache) -> Tensor:
         """(B, T, d_model) -> (B, T, d_model)."""
         before = torch.cat([cache.before(self, x), x[:, :-1]], dim=1)
-        return x + self.mix * (before * follows)
+        return x + self.mix * (before if follows is None else before * follows)
 
 
 class Attention(nn.Module):
@@ -398,4 +398,5 @@ class GPT(nn.Module):
         turn = None
         if self.turns is not None:
             turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
-        return Places(turn, mask, (position > 0)[..., None]), position
+        follows = None if real is None else (position > 0)[..., None]
+        return Places(turn, mask, follows), position

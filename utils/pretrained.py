@@ -3,10 +3,7 @@
 The files come as pip packages, see `utils.packages`; nothing is downloaded.
 """
 
-import json
-import struct
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +14,9 @@ from utils.bpe import ByteBPE
 from utils.gguf import GGUF
 from utils.gpt import GPT, GPTConfig, rotations
 from utils.packages import minilm_file, smollm2_file
+from utils.safetensors_files import read_safetensors
+from utils.tokenizers import Vocab
+from utils.weights import WEIGHTS, load_weights
 from utils.wordpiece import WordPiece
 
 # GGUF's name of a part of block i -> ours
@@ -132,32 +132,24 @@ def _filled(make: Callable[[], nn.Module], weights: Mapping) -> nn.Module:
     return model.eval()
 
 
-def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a safetensors file: a JSON head, then plain numbers.
+def shakespeare(kind: str) -> tuple[GPT, Vocab | ByteBPE]:
+    """A small GPT trained on nine plays by `python -m tools pretrain`.
 
-    The format: https://github.com/huggingface/safetensors#format
+    Args:
+        kind: "characters", read one by one, or "tokens" of a byte-level BPE that was
+            trained on the same text.
 
     Returns:
-        name -> array, float32 or int64.
+        The model, in eval mode, and its tokenizer; `Vocab` takes a list of characters.
 
     Raises:
-        ValueError: if it is truncated, or not such a file.
+        ValueError: if kind is neither.
     """
-    path = Path(path)
-    kinds = {"F32": "<f4", "I64": "<i8", "F16": "<f2"}
-    try:
-        with path.open("rb") as file:
-            (n_head,) = struct.unpack("<Q", file.read(8))
-            head = json.loads(file.read(min(n_head, 1 << 26)))
-        head.pop("__metadata__", None)
-        data, found = np.memmap(path, np.uint8, "r", offset=8 + n_head), {}
-        for name, entry in head.items():
-            start, end = entry["data_offsets"]
-            numbers = np.array(data[start:end]).view(kinds[entry["dtype"]])
-            found[name] = numbers.reshape(entry["shape"])
-    except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path.name} should be a whole safetensors file, but {error!r}: "
-            "install its package again"
-        ) from None
-    return found
+    if kind not in ("characters", "tokens"):
+        raise ValueError(f'kind should be "characters" or "tokens", got {kind!r}')
+    tensors, info = load_weights(f"shakespeare_{kind}")
+    model = GPT(GPTConfig(**info["config"]))
+    model.load_state_dict(tensors)
+    if kind == "characters":
+        return model.eval(), Vocab(info["vocab"])
+    return model.eval(), ByteBPE.load(WEIGHTS / f"shakespeare_{kind}.bpe.json")

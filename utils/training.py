@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from utils.checkpoints import load_checkpoint, save_checkpoint
 from utils.progress import late_interrupt, progress_bar
@@ -91,6 +92,7 @@ def train(
     loss_fn: Callable[[nn.Module, object], Tensor],
     config: TrainConfig | None = None,
     checkpoint: str | Path | None = None,
+    optimizer: Optimizer | None = None,
 ) -> list[float]:
     """Fit `model` in place with AdamW and return the loss of each step.
 
@@ -105,6 +107,8 @@ def train(
         loss_fn: maps (model, batch) to a scalar, e.g. nats per token.
         config: `TrainConfig()` if None.
         checkpoint: a file to save to and to go on from.
+        optimizer: in place of AdamW. Its groups' learning rates rise and fall as
+            config.lr would; config.lr and config.weight_decay go unused.
 
     Returns:
         One loss for each step, those before an interruption included.
@@ -118,9 +122,8 @@ def train(
     config = config or TrainConfig()
     trainable = [p for p in model.parameters() if p.requires_grad]
     _check_trainable(trainable)
-    optimizer = torch.optim.AdamW(
-        trainable, lr=config.lr, weight_decay=config.weight_decay
-    )
+    optimizer = optimizer or _adamw(trainable, config)
+    peaks = [group["lr"] for group in optimizer.param_groups]
     path = Path(checkpoint) if checkpoint else None
     iterator = iter(batches)
     losses: list[float] = []
@@ -134,8 +137,8 @@ def train(
     bar = progress_bar(config.n_steps, config.show_progress)
     with late_interrupt() as interrupted, bar as show:
         for step in range(len(losses), config.n_steps):
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr_at(step)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * config.lr_at(step) / config.lr
             loss = loss_fn(model, _next_batch(iterator, step, config.n_steps))
             _check_loss(loss, step)
             _update(optimizer, loss, trainable, config.max_grad_norm, step)
@@ -149,8 +152,13 @@ def train(
     return losses
 
 
+def _adamw(trainable: list[nn.Parameter], config: TrainConfig) -> Optimizer:
+    decay = config.weight_decay
+    return torch.optim.AdamW(trainable, lr=config.lr, weight_decay=decay)
+
+
 def _update(
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     loss: Tensor,
     trainable: list[nn.Parameter],
     max_grad_norm: float,
