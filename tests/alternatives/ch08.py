@@ -3,6 +3,13 @@
 import torch
 
 
+def tempered(logits, temperature):
+    if temperature == 0:
+        return (logits == logits.max()).float()
+    powers = torch.exp((logits - logits.max()) / temperature)
+    return powers / powers.sum()
+
+
 def nucleus(probs, top_p):
     chosen, total = [], 0.0
     for p, i in sorted(((p, i) for i, p in enumerate(probs.tolist())), reverse=True):
@@ -11,13 +18,6 @@ def nucleus(probs, top_p):
         chosen.append(i)
         total += p
     return chosen
-
-
-def positions(real):
-    rows = []
-    for row in real.tolist():
-        rows.append([max(0, sum(row[: t + 1]) - 1) for t in range(len(row))])
-    return torch.tensor(rows)
 
 
 def cache_bytes(n_layers, n_kv_heads, d_k, n_tokens, n_bytes):

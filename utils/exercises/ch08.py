@@ -1,11 +1,73 @@
-"""Exercises of chapter 08: the cache, sampling, positions, induction."""
+"""Exercises of chapter 08: the cache, sampling, induction."""
 
 import torch
 
 from utils.checks import Case, Exercise
 
-nucleus = Exercise(
+cache_bytes = Exercise(
+    id="8.1",
+    cases=[
+        Case("1 layer, 1 head of 4 numbers, 1 token, 1 byte each", (1, 1, 4, 1, 1), 8),
+        Case("2 layers and 3 tokens: six times as much", (2, 1, 4, 3, 1), 48),
+        Case(
+            "SmolLM2: 30 layers, 3 heads of 64, 2,048 tokens, 4 bytes: 94 MB",
+            (30, 3, 64, 2048, 4),
+            94371840,
+        ),
+        Case("no token yet", (30, 3, 64, 0, 4), 0),
+    ],
+    hints=[
+        "What is kept for one token, in one head of one layer?",
+        "A key and a value, each of d_k numbers.",
+        "2 * n_layers * n_kv_heads * d_k * n_tokens * n_bytes",
+    ],
+    slips={
+        "only keys are counted, the values are kept too": lambda L, h, d, n, b: (
+            L * h * d * n * b
+        ),
+        "the table of all pairs of tokens is counted, which is never kept": (
+            lambda L, h, d, n, b: L * h * n * n * b
+        ),
+    },
+)
+
+tempered = Exercise(
     id="8.2",
+    cases=[
+        Case(
+            "scores 0 and log 3 at temperature 1: 1/4 and 3/4",
+            (torch.tensor([0.0, 1.0986123]), 1.0),
+            torch.tensor([0.25, 0.75]),
+        ),
+        Case(
+            "temperature 0.5 doubles the scores: 1 to 9",
+            (torch.tensor([0.0, 1.0986123]), 0.5),
+            torch.tensor([0.1, 0.9]),
+        ),
+        Case(
+            "temperature 0 puts everything on the largest score",
+            (torch.tensor([1.0, 4.0, 2.0]), 0.0),
+            torch.tensor([0.0, 1.0, 0.0]),
+        ),
+    ],
+    hints=[
+        "What does dividing by 0.5 do to the difference of two scores?",
+        "(logits / temperature).softmax(-1), but 0 needs a branch of its own.",
+        "For 0: zeros_like(logits), then a 1 at logits.argmax().",
+    ],
+    slips={
+        "the scores are multiplied by the temperature": lambda x, t: (x * t).softmax(
+            -1
+        ),
+        "the probabilities are divided instead of the scores": lambda x, t: (
+            x.softmax(-1) / t
+        ),
+        "temperature 0 divides by zero": lambda x, t: (x / t).softmax(-1),
+    },
+)
+
+nucleus = Exercise(
+    id="8.3",
     cases=[
         Case(
             "0.5 and 0.3 are needed to reach 0.7",
@@ -43,68 +105,6 @@ nucleus = Exercise(
         ],
         "the tokens were not sorted first": lambda p, top_p: (
             (p.cumsum(0) - p < top_p).nonzero()[:, 0].tolist()
-        ),
-    },
-)
-
-positions = Exercise(
-    id="8.3",
-    cases=[
-        Case(
-            "a text of two tokens after two of padding: 0 and 1",
-            (torch.tensor([[False, False, True, True]]),),
-            torch.tensor([[0, 0, 0, 1]]),
-        ),
-        Case(
-            "each row starts at its own first token",
-            (torch.tensor([[True, True, True], [False, True, True]]),),
-            torch.tensor([[0, 1, 2], [0, 0, 1]]),
-        ),
-        Case(
-            "nothing but padding: positions 0, not -1",
-            (torch.tensor([[False, False]]),),
-            torch.tensor([[0, 0]]),
-        ),
-    ],
-    hints=[
-        "How many real tokens stand at or before a place?",
-        "real.cumsum(1) counts them; the first one should get 0.",
-        "(real.cumsum(1) - 1).clamp(min=0)",
-    ],
-    slips={
-        "padding is counted, so a text's first token is not at 0": lambda real: (
-            torch.arange(real.shape[1]).expand(real.shape)
-        ),
-        "counting starts at 1": lambda real: real.cumsum(1),
-        "padding gets position -1, which is no row of a table": lambda real: (
-            real.cumsum(1) - 1
-        ),
-    },
-)
-
-cache_bytes = Exercise(
-    id="8.1",
-    cases=[
-        Case("1 layer, 1 head of 4 numbers, 1 token, 1 byte each", (1, 1, 4, 1, 1), 8),
-        Case("2 layers and 3 tokens: six times as much", (2, 1, 4, 3, 1), 48),
-        Case(
-            "SmolLM2: 30 layers, 3 heads of 64, 2,048 tokens, 4 bytes: 94 MB",
-            (30, 3, 64, 2048, 4),
-            94371840,
-        ),
-        Case("no token yet", (30, 3, 64, 0, 4), 0),
-    ],
-    hints=[
-        "What is kept for one token, in one head of one layer?",
-        "A key and a value, each of d_k numbers.",
-        "2 * n_layers * n_kv_heads * d_k * n_tokens * n_bytes",
-    ],
-    slips={
-        "only keys are counted, the values are kept too": lambda L, h, d, n, b: (
-            L * h * d * n * b
-        ),
-        "the table of all pairs of tokens is counted, which is never kept": (
-            lambda L, h, d, n, b: L * h * n * n * b
         ),
     },
 )
