@@ -87,7 +87,7 @@ def _feeling(rng: random.Random, who: str, bad: bool) -> Sentence:
 
 
 def one_story(rng: random.Random) -> list[Sentence]:
-    """Two people, a place, two things: six to nine sentences."""
+    """Two people, a place, two things: six to ten sentences."""
     place = rng.choice(list(WORLDS))
     spots, things = (words.split() for words in WORLDS[place])
     people = rng.sample((WOMEN + " " + MEN).split(), 2)

@@ -133,7 +133,7 @@ chosen_loss = Exercise(
         'F.cross_entropy(..., reduction="sum") / n, with n at least 1.',
     ],
     slips={
-        "the mean is taken without asking whether there is a chosen token": (
+        "the mean is taken over no token at all when nothing was chosen": (
             lambda x, y: cross_entropy(x, y)
         ),
         "the sum is divided by all tokens, chosen or not": _divided_by_all,
