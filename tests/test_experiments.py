@@ -13,7 +13,8 @@ from utils.grammar import translation_pairs
 from utils.tokenizers import Vocab
 from utils.training import TrainConfig
 
-NAMES = sorted(path.stem for path in RECORDS.glob("*.json"))
+BENCHMARK = "recipe"  # written by benchmarks/recipe.py, and not over seeds
+NAMES = sorted({path.stem for path in RECORDS.glob("*.json")} - {BENCHMARK})
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,15 @@ def task() -> Task:
 
 def test_every_experiment_has_a_record():
     assert NAMES == sorted(EXPERIMENTS)
+
+
+def test_the_benchmark_of_recipes_met_its_goal():
+    record = json.loads((RECORDS / f"{BENCHMARK}.json").read_text("utf-8"))
+    assert record["command"].startswith("python benchmarks/recipe.py")
+    (_, slow, goal), (_, fast, reached) = (
+        record["runs"][name]["curve"][-1] for name in ("GPT-2", "modern")
+    )
+    assert reached <= goal and fast <= slow / 6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -64,6 +64,7 @@ FLOORS = {
     "gpt": 3,
     "muon": 0,
     "recipes": 4,
+    "induction": 4,
     "pretrained": 4,
 }
 MODULE_LINES, FUNCTION_LINES = 240, 40
