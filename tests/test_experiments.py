@@ -6,6 +6,8 @@ import re
 import pytest
 
 from tools.experiments import EXPERIMENTS, RECORDS, Task, fit, run
+from tools.gpt_experiments import _sized
+from tools.induction_experiments import STACKS, _induction
 from tools.transformer_experiments import ABLATIONS, _share, transformer
 from utils.agreement import Sentence
 from utils.corpora import split_pairs
@@ -73,3 +75,15 @@ def test_share_counts_only_sentences_with_an_attractor():
     attracted = Sentence(words, 5, "sleeps", True)
     test = [attracted, attracted, attracted._replace(attracted=False)]
     assert _share([True, False, False], test, 3, 7) == 0.5
+
+
+def test_the_jobs_of_chapter_08_measure_what_their_records_hold():
+    loss, n = _sized((8, 1, 0, 3, 1e-2))
+    assert n == 792 and 3 < loss < 5
+    measured = _induction(("two layers", 0, 20))
+    assert measured["variant"] == "two layers" and len(measured["loss_by_tenth"]) == 10
+    assert 0 <= measured["best_score"] <= 1
+    assert set(STACKS) == {
+        run["variant"]
+        for run in json.loads((RECORDS / "induction.json").read_text("utf-8"))["runs"]
+    }

@@ -161,7 +161,7 @@ EXPERIMENTS = {
     "ablations": "tools.transformer_experiments:ablations",
     "agreement": "tools.transformer_experiments:agreement",
     "scaling": "tools.gpt_experiments:scaling",
-    "induction": "tools.gpt_experiments:induction",
+    "induction": "tools.induction_experiments:induction",
     "readers": "tools.gpt_experiments:readers",
     "bert_labels": "tools.bert_experiments:labels",
     "bert_objectives": "tools.bert_experiments:objectives",

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.experiments import told
+from utils.corpora import shakespeare_text
 from utils.gpt import GPT, GPTConfig
-from utils.induction import induction_scores, repeat_loss, repeated
-from utils.packages import play
+from utils.recipes import next_token_loss, text_batches
 from utils.stories import stories
 from utils.story_tasks import task_examples
 from utils.tokenizers import Vocab
@@ -24,48 +24,23 @@ QUIET = {"show_progress": False}
 
 # --- a scaling law ------------------------------------------------------------
 
-PLAYS = (
-    "coriolanus", "hamlet", "julius_caesar", "lear", "macbeth", "othello",
-    "romeo_and_juliet", "tempest", "twelfth_night",
-)  # fmt: skip
 T, B = 64, 16
 SIZES = ((8, 1), (16, 1), (24, 2), (32, 3), (48, 3), (64, 4), (80, 4))
 RATES = (3e-3, 1e-2, 2e-2)
 
 
 def character_ids() -> tuple[Tensor, Tensor, int]:
-    """Nine plays as ids: the first 90 % of each, the rest, and the alphabet's size."""
-    texts = [play(name) for name in PLAYS]
+    """Nine plays as ids: what to learn, what is held out, and the alphabet's size."""
+    texts = shakespeare_text()
     ids = {c: i for i, c in enumerate(sorted(set("".join(texts))))}
-    known, held_out = [], []
-    for text in texts:
-        cut = 9 * len(text) // 10
-        known.append(text[:cut])
-        held_out.append(text[cut:])
-    train_ids, val_ids = (
-        torch.tensor([ids[c] for c in "".join(part)]) for part in (known, held_out)
-    )
-    return train_ids, val_ids, len(ids)
+    known, held_out = (torch.tensor([ids[c] for c in text]) for text in texts)
+    return known, held_out, len(ids)
 
 
 def n_parameters(model: nn.Module) -> int:
     """Numbers to learn, without the embedding, as Kaplan et al. count."""
     return sum(p.numel() for name, p in model.named_parameters()
                if not name.startswith(("tokens", "positions", "output")))  # fmt: skip
-
-
-def next_character_loss(model: nn.Module, ids: Tensor) -> Tensor:
-    """Nats per character of ids (B, T + 1)."""
-    logits = model(ids[:, :-1])[0]  # (B, T, V)
-    return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
-
-
-def windows(ids: Tensor, seed: int) -> Iterator[Tensor]:
-    """(B, T + 1) pieces of a text, from random places."""
-    generator = torch.Generator().manual_seed(seed)
-    pieces = ids.unfold(0, T + 1, 1)
-    while True:
-        yield pieces[torch.randint(len(pieces), (B,), generator=generator)]
 
 
 def _sized(job: tuple[int, int, int, int, float]) -> tuple[float, int]:
@@ -80,12 +55,13 @@ def _sized(job: tuple[int, int, int, int, float]) -> tuple[float, int]:
     )  # fmt: skip
     model = GPT(config)
     training = TrainConfig(n_steps, lr=lr, n_warmup=n_steps // 20, show_progress=False)
-    train(model, windows(known, seed), next_character_loss, training)
+    train(model, text_batches(known, T, B, seed), next_token_loss, training)
     model.eval()
     with torch.no_grad():
         step = len(held_out) // 640
         pieces = held_out.unfold(0, T + 1, step)[:600]
-        losses = [next_character_loss(model, part) for part in pieces.split(60)]
+        parts = ((part[:, :-1], part[:, 1:]) for part in pieces.split(60))
+        losses = [next_token_loss(model, part) for part in parts]
     return torch.stack(losses).mean().item(), n_parameters(model)
 
 
@@ -233,47 +209,3 @@ def readers(seeds: Sequence[int], n_steps: int) -> list[dict]:
     jobs = [(start, seed, n_steps) for seed in seeds for start in PRETRAINING]
     with ProcessPoolExecutor() as pool:
         return [told(result) for result in pool.map(read, jobs)]
-
-
-# --- induction heads ----------------------------------------------------------
-
-STACKS = {  # what differs from one plain layer
-    "one layer": {},
-    "two layers": {"n_layers": 2},
-    "one layer, token shift": {"token_shift": True},
-}
-
-
-def _induction(job: tuple[str, int, int]) -> dict:
-    """Train one small model on repeated random tokens; look for induction heads."""
-    name, seed, n_steps = job
-    torch.set_num_threads(1)
-    seed_all(seed)
-    sizes = {"n_layers": 1, "d_model": 64, "d_ff": 128, "max_len": 32}
-    style = {"token_shift": False, **sizes, **STACKS[name]}
-    model = GPT(GPTConfig.modern(64, **style))
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(seed)
-        while True:
-            yield repeated(64, 32, 64, generator)
-
-    config = TrainConfig(n_steps, lr=4e-3, decay=0.2, **QUIET)
-    losses = train(model, batches(), repeat_loss, config)
-    test = repeated(200, 32, 64, torch.Generator().manual_seed(1000))
-    return {
-        "variant": name,
-        "seed": seed,
-        "loss_by_tenth": [
-            round(sum(losses[end - 20 : end]) / 20, 3)
-            for end in range(n_steps // 10, n_steps + 1, n_steps // 10)
-        ],
-        "best_score": round(induction_scores(model, *test).max().item(), 3),
-    }
-
-
-def induction(seeds: Sequence[int], n_steps: int) -> list[dict]:
-    """Which stacks learn to copy what followed the same token before, and when."""
-    jobs = [(name, seed, n_steps) for seed in seeds for name in STACKS]
-    with ProcessPoolExecutor() as pool:
-        return [told(result) for result in pool.map(_induction, jobs)]
