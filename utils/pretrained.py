@@ -151,5 +151,5 @@ def shakespeare(kind: str) -> tuple[GPT, Vocab | ByteBPE]:
     model = GPT(GPTConfig(**info["config"]))
     model.load_state_dict(tensors)
     if kind == "characters":
-        return model.eval(), Vocab(info["vocab"])
+        return model.eval(), Vocab(list(info["vocab"]))
     return model.eval(), ByteBPE.load(WEIGHTS / f"shakespeare_{kind}.bpe.json")
