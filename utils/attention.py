@@ -285,7 +285,9 @@ class KVCache:
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append k and v (B, H, T, d_k); return all keys and values so far."""
         if self.kv is not None:
-            check_shapes(past=(self.kv[0], "B H Tpast d_k"), k=(k, "B H T d_k"))
+            past = self.kv[0]
+            if (*past.shape[:2], past.shape[-1]) != (*k.shape[:2], k.shape[-1]):
+                check_shapes(past=(past, "B H Tpast d_k"), k=(k, "B H T d_k"))
             k, v = (
                 torch.cat(pair, dim=-2) for pair in zip(self.kv, (k, v), strict=True)
             )

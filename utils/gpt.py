@@ -262,7 +262,7 @@ def joined(*linears: nn.Linear) -> nn.Linear:
     """One layer that gives what several give, side by side.
 
     Its columns lie together in memory: the product with one token's vector is
-    quicker so.
+    quicker so where a matrix has more rows than columns.
     """
     weight = torch.cat([linear.weight.detach() for linear in linears])
     with torch.device("meta"):  # no memory for values that are replaced at once
@@ -363,11 +363,9 @@ class GPT(nn.Module):
             part, forward = block.attention, block.feed_forward
             part.W_qkv = joined(part.W_q, part.W_k, part.W_v)
             part.W_q = part.W_k = part.W_v = None
-            part.W_o = joined(part.W_o)
             if self.config.gated:
                 forward.W_both = joined(forward.W_gate, forward.W_up)
                 forward.W_gate = forward.W_up = None
-            forward.W_down = joined(forward.W_down)
         self.output = joined(self.output)
         if self.config.tied:
             self.tokens.weight = self.output.weight
