@@ -303,3 +303,8 @@ def test_without_looking_and_fused_the_logits_are_the_same(style):
     assert none == []
     assert_close(torch.cat([got, later], 1), want)
     assert_close(model.fuse()(ids)[0], want)
+
+
+def test_a_feed_forward_part_has_one_style():
+    with pytest.raises(ValueError, match="gated and squared_relu should not both"):
+        GPTConfig.llama(50, squared_relu=True)

@@ -79,6 +79,8 @@ class GPTConfig:
         _require(shared, "n_kv_heads should divide n_heads", self)
         even = self.rope_base == 0 or self.d_k % 2 == 0
         _require(even, "d_model / n_heads should be even to be rotated", self)
+        one = not (self.gated and self.squared_relu)
+        _require(one, "gated and squared_relu should not both be True", self)
 
     @property
     def d_k(self) -> int:
