@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from utils.corpora import shakespeare_text
+from utils.corpora import shakespeare_ids
 from utils.recipes import (
     Recipe,
     gpt2_recipe,
@@ -70,9 +70,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--save", action="store_true", help="write the record")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    texts = shakespeare_text()
-    letters = {c: i for i, c in enumerate(sorted(set("".join(texts))))}
-    ids, val = (torch.tensor([letters[c] for c in text]) for text in texts)
+    ids, val, letters = shakespeare_ids()
     runs = {}
     for name, make in {"GPT-2": gpt2_recipe, "modern": modern_recipe}.items():
         warm_up(make, ids, len(letters))

@@ -23,6 +23,15 @@ from utils.wordpiece import SPECIALS, WordPiece
 IDS = torch.randint(50, (2, 6), generator=torch.Generator().manual_seed(0))
 MASK = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
 
+LIBRARY_CONFIG = BertConfig(  # bert_config(16, 4, 2, 24), in the library's words
+    vocab_size=50,
+    hidden_size=16,
+    num_attention_heads=4,
+    num_hidden_layers=2,
+    intermediate_size=24,
+    max_position_embeddings=10,
+)
+
 
 def pair() -> tuple[Bert, BertModel]:
     """Ours and the library's, with the same weights."""
@@ -31,17 +40,7 @@ def pair() -> tuple[Bert, BertModel]:
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.normal_(std=0.3, generator=generator)
-    theirs = BertModel(
-        BertConfig(
-            vocab_size=50,
-            hidden_size=16,
-            num_attention_heads=4,
-            num_hidden_layers=2,
-            intermediate_size=24,
-            max_position_embeddings=10,
-        ),
-        add_pooling_layer=False,
-    ).double()
+    theirs = BertModel(LIBRARY_CONFIG, add_pooling_layer=False).double()
     modules = dict(theirs.named_modules())
     for part, name in BERT_EMBEDDINGS.items():
         mine = ours.embedding.get_submodule(name)
@@ -160,17 +159,7 @@ def test_no_label_gives_a_loss_of_0_and_no_nan():
 
 def test_both_outputs_equal_transformers():
     ours = BertForPretraining(50, bert_config(16, 4, 2, 24), 10).double().eval()
-    theirs = BertForPreTraining(
-        BertConfig(
-            vocab_size=50,
-            hidden_size=16,
-            num_attention_heads=4,
-            num_hidden_layers=2,
-            intermediate_size=24,
-            max_position_embeddings=10,
-        )
-    )
-    theirs = theirs.double().eval()
+    theirs = BertForPreTraining(LIBRARY_CONFIG).double().eval()
     modules = dict(theirs.named_modules())
     names = {f"bert.embeddings.{p}": f"bert.embedding.{n}"
              for p, n in BERT_EMBEDDINGS.items()}  # fmt: skip

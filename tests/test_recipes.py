@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from utils.corpora import PLAYS, shakespeare_text
+from utils.corpora import PLAYS, shakespeare_ids, shakespeare_text
 from utils.packages import play
 from utils.recipes import (
     Cosine,
@@ -27,6 +27,14 @@ def test_the_text_is_cut_inside_each_play():
     first, last = play(PLAYS[0]), play(PLAYS[-1])
     assert first.startswith(known[:1000]) and last.endswith(held_out[-1000:])
     assert len(known) + len(held_out) == sum(len(play(name)) for name in PLAYS)
+
+
+def test_ids_spell_the_text():
+    known, held_out, letters = shakespeare_ids()
+    texts = shakespeare_text()
+    for ids, text in zip((known, held_out), texts, strict=True):
+        assert "".join(letters[i] for i in ids[:500].tolist()) == text[:500]
+        assert len(ids) == len(text)
 
 
 def test_batches_are_shifted_by_one_and_the_same_again():

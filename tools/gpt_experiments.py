@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tools.experiments import told
-from utils.corpora import shakespeare_text
+from utils.corpora import shakespeare_ids
 from utils.gpt import GPT, GPTConfig
 from utils.recipes import next_token_loss, text_batches
 from utils.stories import stories
@@ -29,14 +29,6 @@ SIZES = ((8, 1), (16, 1), (24, 2), (32, 3), (48, 3), (64, 4), (80, 4))
 RATES = (3e-3, 1e-2, 2e-2)
 
 
-def character_ids() -> tuple[Tensor, Tensor, int]:
-    """Nine plays as ids: what to learn, what is held out, and the alphabet's size."""
-    texts = shakespeare_text()
-    ids = {c: i for i, c in enumerate(sorted(set("".join(texts))))}
-    known, held_out = (torch.tensor([ids[c] for c in text]) for text in texts)
-    return known, held_out, len(ids)
-
-
 def n_parameters(model: nn.Module) -> int:
     """Numbers to learn, without the embedding, as Kaplan et al. count."""
     return sum(p.numel() for name, p in model.named_parameters()
@@ -47,10 +39,10 @@ def _sized(job: tuple[int, int, int, int, float]) -> tuple[float, int]:
     """The held-out loss of one size after n_steps, and its parameters."""
     torch.set_num_threads(1)
     d_model, n_layers, seed, n_steps, lr = job
-    known, held_out, vocab_size = character_ids()
+    known, held_out, letters = shakespeare_ids()
     seed_all(seed)
     config = GPTConfig.llama(
-        vocab_size, d_model=d_model, n_layers=n_layers, n_heads=max(1, d_model // 16),
+        len(letters), d_model=d_model, n_layers=n_layers, n_heads=max(1, d_model // 16),
         d_ff=4 * d_model, gated=False, max_len=T,
     )  # fmt: skip
     model = GPT(config)

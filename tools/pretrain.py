@@ -67,10 +67,11 @@ def shakespeare(
 def characters(options: argparse.Namespace) -> Trained:
     """A token is a character."""
     texts = shakespeare_text()
-    vocab = Vocab(sorted(set("".join(texts))))
+    letters = sorted(set("".join(texts)))
+    vocab = Vocab(letters)
     ids, val = (torch.tensor(vocab.encode(list(text))) for text in texts)
     model, info = shakespeare(ids, val, len(vocab), options)
-    return Trained(model, {**info, "vocab": "".join(sorted(set("".join(texts))))})
+    return Trained(model, {**info, "vocab": "".join(letters)})
 
 
 def tokens(options: argparse.Namespace) -> Trained:

@@ -33,6 +33,15 @@ def shakespeare_text() -> tuple[str, str]:
     return "".join(t[:cut] for t, cut in parts), "".join(t[cut:] for t, cut in parts)
 
 
+def shakespeare_ids() -> tuple[Tensor, Tensor, str]:
+    """`shakespeare_text` as ids (N,) int64, and the letters that they count from 0."""
+    texts = shakespeare_text()
+    letters = "".join(sorted(set("".join(texts))))
+    to_id = {letter: i for i, letter in enumerate(letters)}
+    known, held_out = (torch.tensor([to_id[c] for c in text]) for text in texts)
+    return known, held_out, letters
+
+
 def split_pairs(
     pairs: Sequence[Pair], n_dev: int, n_test: int
 ) -> tuple[list[Pair], list[Pair], list[Pair]]:

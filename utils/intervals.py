@@ -90,7 +90,10 @@ def bootstrap_interval(
     (0.4, 0.6)
     """
     _check_level(level)
-    found = bootstrap(values, statistic, n_resamples, seed)
+    return _middle(bootstrap(values, statistic, n_resamples, seed), level)
+
+
+def _middle(found: np.ndarray, level: float) -> tuple[float, float]:
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -134,9 +137,8 @@ def paired_bootstrap(
     _check_level(level)
     gaps = _pairs(a, b)
     found = bootstrap(gaps, None, n_resamples, seed)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     share = float((found <= 0).mean())
-    return Difference(float(gaps.mean()), float(low), float(high), share)
+    return Difference(float(gaps.mean()), *_middle(found, level), share)
 
 
 def sign_flip_test(a: object, b: object, n_flips: int = 10_000, seed: int = 0) -> float:
