@@ -77,7 +77,7 @@ def _numbers(axes: str, **named: Tensor) -> list[Tensor]:
     sizes = check_shapes(**{name: (x, axes) for name, x in named.items()})
     if 0 in sizes.values():
         raise ValueError(
-            f"{' and '.join(named)} should not be empty, have {sizes}: give one at least"
+            f"{' and '.join(named)} should not be empty, have {sizes}: give one"
         )
     return [_finite(name, x) for name, x in named.items()]
 
@@ -713,7 +713,7 @@ def best_of_n_means(proxy: Tensor, gold: Tensor, n: int) -> float:
     """
     check_count("n", n)
     named = _numbers("P N", proxy=proxy, gold=gold)
-    proxy, gold = (x.detach().cpu().double() for x in named)
+    proxy, gold = (x.detach().cpu().double().contiguous() for x in named)
     n_all = proxy.shape[1]
     if n > n_all:
         raise ValueError(
@@ -725,8 +725,7 @@ def best_of_n_means(proxy: Tensor, gold: Tensor, n: int) -> float:
     shares = torch.tensor(within, dtype=torch.float64)
     ordered = proxy.sort(-1).values
     below, up_to = (
-        torch.searchsorted(ordered, proxy.contiguous(), right=right)
-        for right in (False, True)
+        torch.searchsorted(ordered, proxy, right=right) for right in (False, True)
     )  # (P, N): how many have less, and how many have no more
     chance = (shares[up_to] - shares[below]) / (up_to - below)  # of being chosen
     return (chance * gold).sum(-1).mean().item()
