@@ -44,6 +44,8 @@ FLOORS = {
     "gguf": 0,
     "grammar": 0,
     "prompting": 0,
+    "preferences": 0,
+    "preference_page": 1,
     "lora": 0,
     "quantize": 0,
     "corpora": 1,
@@ -73,7 +75,7 @@ MODULE_LINES, FUNCTION_LINES = 240, 40
 LESSON_LINES, KIT_LINES = 3600, 1200
 KIT = {
     "arrays", "calls", "checkpoints", "checks", "counts", "differences", "packages",
-    "plots", "progress", "records",
+    "plots", "preference_page", "progress", "records",
     "safetensors_files", "token_widget", "tokenizer_files", "weights", "widgets",
 }  # fmt: skip
 
