@@ -115,9 +115,10 @@ class PreferencePage:
         except ImportError:
             return
         name = self.html.partition('id="')[2].partition('"')[0]
-        output.register_callback(
-            name, lambda text: self.learn(read_json_lines(text)) and None
-        )
+        output.register_callback(name, self._hear)
+
+    def _hear(self, json_lines: str) -> None:
+        self.learn(read_json_lines(json_lines))
 
     def _data(self) -> str:
         """What the script needs; no text in it can end or comment out the script."""

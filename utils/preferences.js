@@ -116,7 +116,7 @@ for (const box of document.querySelectorAll('.prefer:not([data-alive])')) {
     told = count;
     try {
       google.colab.kernel.invokeFunction(box.id, [lines()], {}).then(
-        () => { one('.save + span').textContent = `Python has ${count} of them.`; }, () => {});
+        () => { one('.save + span').textContent = `In Python too: page.preferences has ${count}.`; }, () => {});
     } catch {}  /* not Colab, or no kernel */
   };
   const change = next => {
