@@ -151,7 +151,6 @@ class PreferencePage:
         return (
             f'<p class="head"><b>Which response do you prefer?</b>'
             f"<span>pair 1 of {len(self.pairs)}</span></p>\n"
-            "<noscript><p>Choosing needs JavaScript.</p></noscript>\n"
             f'<p class="asked" tabindex="-1"><small>prompt</small>'
             f"<b>{escape(asked)}</b></p>\n"
             f'<div class="two">{cards}</div>\n'
@@ -159,8 +158,7 @@ class PreferencePage:
             'aria-keyshortcuts="s">No preference, skip <kbd>S</kbd></button>'
             '<button type="button" class="undo" disabled aria-keyshortcuts="u">'
             "Undo <kbd>U</kbd></button><span>keys: 1 or ←, 2 or →, S, U</span></p>\n"
-            '<output aria-live="polite">No choice yet: the reward is 0 for all.'
-            "</output>\n"
+            '<output aria-live="polite">Choosing needs JavaScript, which does not run here.</output>\n'
             f'<div class="learned"><div><b>What the reward likes</b><ul>{bars}</ul>'
             f"</div>\n<div><b>How it ranks</b> responses to “{escape(self.prompt)}”"
             f"<ol>{ranked}</ol></div></div>\n"
