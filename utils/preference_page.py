@@ -158,7 +158,8 @@ class PreferencePage:
             'aria-keyshortcuts="s">No preference, skip <kbd>S</kbd></button>'
             '<button type="button" class="undo" disabled aria-keyshortcuts="u">'
             "Undo <kbd>U</kbd></button><span>keys: 1 or ←, 2 or →, S, U</span></p>\n"
-            '<output aria-live="polite">Choosing needs JavaScript, which does not run here.</output>\n'
+            '<output aria-live="polite">Choosing needs JavaScript, which does not run '
+            "here.</output>\n"
             f'<div class="learned"><div><b>What the reward likes</b><ul>{bars}</ul>'
             f"</div>\n<div><b>How it ranks</b> responses to “{escape(self.prompt)}”"
             f"<ol>{ranked}</ol></div></div>\n"
