@@ -1,16 +1,19 @@
 """Train the checkpoints that later chapters start from, into utils/weights.
 
-`python -m tools pretrain shakespeare_characters` (or `shakespeare_tokens`) takes a
-few minutes. Ctrl-C loses nothing: the same command goes on from there. Numbers are
-stored in 16 bits; the loss beside them is measured after that rounding.
+`python -m tools pretrain shakespeare_characters` (or `shakespeare_tokens`,
+`worksheets`, `stories`) takes a few minutes. Ctrl-C loses nothing: the same command
+goes on from there. Numbers are stored in 16 bits; the loss beside them is measured
+after that rounding.
 """
 
 import argparse
 import json
 import os
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +21,21 @@ import torch
 from safetensors.torch import save_file
 
 from utils.bpe import ByteBPE
+from utils.chat import CHAT_TOKENS
 from utils.corpora import PLAYS, shakespeare_text
 from utils.gpt import GPT
+from utils.instructions import KNOWN, sheet, tasks, wordings
 from utils.recipes import modern_recipe, next_token_loss, text_batches, text_loss
-from utils.tokenizers import Vocab
+from utils.stories import stories
+from utils.tokenizers import SPECIALS, Vocab
 from utils.training import seed_all, train
 from utils.weights import WEIGHTS
 
 UNFINISHED = Path(__file__).parents[1] / "_build" / "pretrain"
 N_TOKENS, BATCH = 128, 8
 VOCAB_SIZE = 512  # of the tokens
+N_HELD_OUT = 200  # stories
+REQUESTS = "please tell me a story with about"  # words that users of chapter 11 say
 
 
 class Trained(NamedTuple):
@@ -37,12 +45,18 @@ class Trained(NamedTuple):
     info: dict
 
 
-def shakespeare(
-    ids: torch.Tensor, val: torch.Tensor, vocab_size: int, options: argparse.Namespace
+def trained(
+    ids: torch.Tensor,
+    val: torch.Tensor,
+    options: argparse.Namespace,
+    data: str,
+    loss_is: str,
+    batch_size: int = BATCH,
+    **sizes: int,
 ) -> Trained:
-    """The modern recipe on nine plays, longer than in chapter 08."""
-    recipe = modern_recipe(vocab_size, options.steps)
-    batches = text_batches(ids, N_TOKENS, BATCH, options.seed)
+    """The modern recipe of chapter 08, longer; sizes where they differ from there."""
+    recipe = modern_recipe(**sizes, n_steps=options.steps)
+    batches = text_batches(ids, N_TOKENS, batch_size, options.seed)
     train(
         recipe.model,
         batches,
@@ -56,12 +70,21 @@ def shakespeare(
             parameter.copy_(parameter.half())
     loss = text_loss(recipe.model, val, N_TOKENS)
     info = {
-        "data": f"nine tenths of each of {', '.join(PLAYS)}",
+        "data": data,
         "loss": round(loss, 4),
-        "loss_is": "nats a token on the last tenth of each play",
+        "loss_is": loss_is,
         "config": asdict(recipe.model.config),
     }
     return Trained(recipe.model, info)
+
+
+def shakespeare(
+    ids: torch.Tensor, val: torch.Tensor, vocab_size: int, options: argparse.Namespace
+) -> Trained:
+    """Nine plays, the end of each held out."""
+    data = f"nine tenths of each of {', '.join(PLAYS)}"
+    loss_is = "nats a token on the last tenth of each play"
+    return trained(ids, val, options, data, loss_is, vocab_size=vocab_size)
 
 
 def characters(options: argparse.Namespace) -> Trained:
@@ -83,9 +106,58 @@ def tokens(options: argparse.Namespace) -> Trained:
     return shakespeare(ids, val, VOCAB_SIZE, options)
 
 
+def story_texts(n_stories: int) -> list[str]:
+    """Stories as texts; those at the front are held out."""
+    return [" ".join(s.text for s in story) for story in stories(n_stories)]
+
+
+def story_ids(documents: Sequence[str], vocab: Vocab) -> torch.Tensor:
+    """Documents one after the other, each with <eos> after it."""
+    ids = [[*vocab.encode(text.split()), vocab.eos] for text in documents]
+    return torch.tensor([i for document in ids for i in document])
+
+
+def word_model(
+    documents: Sequence[str],
+    held_out: Sequence[str],
+    options: argparse.Namespace,
+    data: str,
+    **sizes: int,
+) -> Trained:
+    """A token is a word; the chat's tokens are there, but not yet used."""
+    rng = random.Random(options.seed)
+    documents = rng.sample(documents, len(documents))
+    words = {w for text in [*documents, *held_out, REQUESTS] for w in text.split()}
+    vocab = Vocab([*CHAT_TOKENS, *sorted(words)])
+    ids, val = story_ids(documents, vocab), story_ids(held_out, vocab)
+    sizes = {"batch_size": 16, "vocab_size": len(vocab), **sizes}
+    loss_is = f"nats a token on {len(held_out)} stories held out"
+    model, info = trained(ids, val, options, data, loss_is, **sizes)
+    return Trained(model, {**info, "vocab": vocab.tokens[len(SPECIALS) :]})
+
+
+def worksheets(options: argparse.Namespace) -> Trained:
+    """Stories, and pages of small tasks with answers: what chapter 10 tunes."""
+    texts, rng = story_texts(8000), random.Random(options.seed)
+    some = tasks([text for known in KNOWN for text in wordings(known)], options.seed)
+    pages = [sheet(list(islice(some, rng.randint(3, 6)))) for _ in range(6000)]
+    data = f"{len(texts) - N_HELD_OUT} stories and {len(pages)} pages of tasks"
+    return word_model(texts[N_HELD_OUT:] + pages, texts[:N_HELD_OUT], options, data)
+
+
+def storyteller(options: argparse.Namespace) -> Trained:
+    """Stories alone, in a model small enough for chapter 11 to train many times."""
+    texts = story_texts(8000)
+    sizes = {"d_model": 64, "n_heads": 2, "n_kv_heads": 2, "n_layers": 2, "d_ff": 256}
+    data = f"{len(texts) - N_HELD_OUT} stories"
+    return word_model(texts[N_HELD_OUT:], texts[:N_HELD_OUT], options, data, **sizes)
+
+
 CHECKPOINTS: dict[str, Callable[[argparse.Namespace], Trained]] = {
     "shakespeare_characters": characters,
     "shakespeare_tokens": tokens,
+    "worksheets": worksheets,
+    "stories": storyteller,
 }
 
 

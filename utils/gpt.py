@@ -316,14 +316,15 @@ class GPT(nn.Module):
             nn.init.normal_(module.attention.W_o.weight, std=std)
             nn.init.normal_(module.feed_forward.W_down.weight, std=std)
 
-    def forward(
+    def states(
         self,
         ids: Tensor,
         real: Tensor | None = None,
         caches: list[KVCache] | None = None,
         look: bool = True,
+        documents: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor], list[KVCache]]:
-        """Score the token after each of ids (B, T) int64.
+        """The last layer's states of ids (B, T) int64.
 
         Args:
             ids: (B, T) int64.
@@ -331,20 +332,32 @@ class GPT(nn.Module):
                 or right; None: all are. It covers the tokens in caches too.
             caches: of the tokens before `ids`, extended in place; None: none.
             look: False gives no weights, and is faster where all are tokens.
+            documents: (B, T) int64 in place of `real`, several texts in a row: the
+                number of the text a token is of, from 1; 0: padding. No text sees
+                another, and positions start anew in each.
 
         Returns:
-            logits: (B, T, V).
+            states: (B, T, d_model), what the output layer reads.
             weights: (B, H, T, T so far) of each layer; none without `look`.
             caches: of all tokens so far.
 
         Raises:
-            ValueError: if a shape does not fit or the text exceeds max_len.
+            ValueError: if a shape does not fit or the text exceeds max_len, or there
+                are documents beside `real` or caches.
         """
         check_shapes(ids=(ids, "B T"))
         check_ids(ids, self.config.vocab_size)
+        if documents is not None and not (real is None and caches is None):
+            raise ValueError(
+                "documents should come without real and caches: mark padding by 0, "
+                "and write on one text a row"
+            )
         if caches is None:
             caches = [KVCache() for _ in self.blocks]
-        places, position = self._places(ids, real, len(caches[0]), look)
+        if documents is None:
+            places, position = self._places(ids, real, len(caches[0]), look)
+        else:
+            places, position = self._places_apart(documents, ids)
         x = self.tokens(ids)
         if self.positions is not None:
             x = x + self.positions(position)
@@ -353,7 +366,19 @@ class GPT(nn.Module):
             x, seen = block(x, places, cache)
             if look:
                 weights.append(seen)
-        return self.output(self.norm(x)), weights, caches
+        return self.norm(x), weights, caches
+
+    def forward(
+        self,
+        ids: Tensor,
+        real: Tensor | None = None,
+        caches: list[KVCache] | None = None,
+        look: bool = True,
+        documents: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor], list[KVCache]]:
+        """Score the token after each of ids: as `states`, but logits (B, T, V)."""
+        x, weights, caches = self.states(ids, real, caches, look, documents)
+        return self.output(x), weights, caches
 
     @torch.no_grad()
     def fuse(self) -> "GPT":
@@ -400,3 +425,20 @@ class GPT(nn.Module):
             turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
         follows = None if real is None else (position > 0)[..., None]
         return Places(turn, mask, follows), position
+
+    def _places_apart(self, documents: Tensor, ids: Tensor) -> tuple[Places, Tensor]:
+        """As `_places`, for several texts in each row."""
+        check_shapes(ids=(ids, "B T"), documents=(documents, "B T"))
+        same = documents[:, :, None] == documents[:, None]  # (B, T, T)
+        mask = same & causal_mask(ids.shape[1], ids.device)
+        position = mask.sum(-1) - 1  # (B, T)
+        longest = int(position.max()) + 1
+        if longest > self.config.max_len:
+            raise ValueError(
+                f"a text should have at most max_len={self.config.max_len} tokens, "
+                f"one has {longest}: cut its beginning off"
+            )
+        turn = None
+        if self.turns is not None:
+            turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
+        return Places(turn, mask, (position > 0)[..., None]), position

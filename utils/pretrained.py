@@ -148,8 +148,31 @@ def shakespeare(kind: str) -> tuple[GPT, Vocab | ByteBPE]:
     if kind not in ("characters", "tokens"):
         raise ValueError(f'kind should be "characters" or "tokens", got {kind!r}')
     tensors, info = load_weights(f"shakespeare_{kind}")
+    model = _small(tensors, info)
+    if kind == "characters":
+        return model, Vocab(list(info["vocab"]))
+    return model, ByteBPE.load(WEIGHTS / f"shakespeare_{kind}.bpe.json")
+
+
+def small_gpt(name: str) -> tuple[GPT, Vocab]:
+    """A small GPT that reads words, trained by `python -m tools pretrain`.
+
+    Args:
+        name: "worksheets", on stories and pages of small tasks, or "stories".
+
+    Returns:
+        The model, in eval mode, and its vocabulary, the chat's tokens in it.
+
+    Raises:
+        ValueError: if name is neither.
+    """
+    if name not in ("worksheets", "stories"):
+        raise ValueError(f'name should be "worksheets" or "stories", got {name!r}')
+    tensors, info = load_weights(name)
+    return _small(tensors, info), Vocab(info["vocab"])
+
+
+def _small(tensors: Mapping, info: Mapping) -> GPT:
     model = GPT(GPTConfig(**info["config"]))
     model.load_state_dict(tensors)
-    if kind == "characters":
-        return model.eval(), Vocab(list(info["vocab"]))
-    return model.eval(), ByteBPE.load(WEIGHTS / f"shakespeare_{kind}.bpe.json")
+    return model.eval()
