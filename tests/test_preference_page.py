@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+from test_preferences import LEAPS
 from test_token_widget import contrast
 
 from utils.preference_page import HELD_OUT, prefer
@@ -118,6 +119,7 @@ def cases():
     yield np.vstack([same[:1], same[:1], -same[:1]]), 0.1
     yield np.zeros((2, 3)), 1.0
     yield same * 1e4, 1e-3
+    yield LEAPS, 1e-4
 
 
 def test_the_page_s_fit_is_python_s(visit):

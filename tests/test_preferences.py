@@ -214,6 +214,16 @@ def test_the_fit_is_the_minimum(seed):
     assert w.grad.abs().max() < 1e-9
 
 
+# Newton's whole steps leap to and fro here for ever.
+LEAPS = np.array([[20.0, -36.0], [0.0, -1.0], [-16.0, 22.0]])
+
+
+def test_steps_that_would_leap_over_the_minimum_are_halved():
+    w = torch.from_numpy(fit_bradley_terry(LEAPS, 1e-4)).requires_grad_()
+    loss(w, torch.from_numpy(LEAPS), 1e-4).backward()
+    assert w.grad.abs().max() < 1e-9
+
+
 numbers = st.floats(-1e3, 1e3, allow_subnormal=False)
 
 

@@ -127,7 +127,7 @@ def load_preferences(path: str | Path) -> list[Preference]:
     if isinstance(path, str) and path.lstrip("\ufeff \n").startswith("{"):
         raise ValueError(f"path is text: give {path[:40]!r} to read_json_lines")
     raw = Path(path).expanduser().read_bytes()
-    return read_json_lines(raw.decode("utf-8-sig", errors="surrogateescape"))
+    return read_json_lines(raw.decode("utf-8", errors="surrogateescape"))
 
 
 def to_json_lines(preferences: Iterable[Preference]) -> str:
