@@ -122,14 +122,14 @@ class PreferencePage:
 
     def _data(self) -> str:
         """What the script needs; no text in it can end or comment out the script."""
-        standard = self._standard
+        left, right = (
+            self._standard([pair[side] for pair in self.pairs]) for side in (1, 2)
+        )
         data = {
             "pairs": self.pairs,
-            "differences": [
-                (standard([left]) - standard([right]))[0].tolist()
-                for _, left, right in self.pairs
-            ],
-            "heldOut": standard(self.responses).tolist(),
+            # Rounded, so that the block is the same from every machine.
+            "differences": (left - right).round(9).tolist(),
+            "heldOut": self._standard(self.responses).round(9).tolist(),
             "l2": self.l2,
         }
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
