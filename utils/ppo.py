@@ -7,20 +7,25 @@ start holds it near. What is computed from their numbers stands in `utils.rlhf`.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from utils import rlhf
-from utils.chat import CHAT_TOKENS, END, Chats, Turn, chat_batch, chat_tokens
+from utils.chat import CHAT_TOKENS, Chats, Turn, chat_batch, chat_tokens
 from utils.corpora import pad
+from utils.counts import check_count
 from utils.generation import stream
 from utils.gpt import GPT
 from utils.preferences import Preference
-from utils.progress import progress_bar
+from utils.progress import late_interrupt, progress_bar
 from utils.tokenizers import BOS, EOS, PAD, Vocab
 
+# (requests, replies) -> a reward for each, or named numbers for the history
 Score = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+Watch = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 
 
 class Scorer(nn.Module):
@@ -39,13 +44,15 @@ class Scorer(nn.Module):
 
     def forward(self, batch: Chats) -> Tensor:
         """One number for each token: (B, T)."""
+        batch = batch.to(self.gpt.output.bias.device)
         return self.gpt(batch.ids, look=False, documents=batch.documents)[0][..., 0]
 
 
 def last_score(scorer: Scorer, batch: Chats) -> Tensor:
     """The number at the last token of each conversation, its reward: (B,)."""
+    scores = scorer(batch)  # (B, T)
     last = (batch.documents > 0).sum(1, keepdim=True) - 1
-    return scorer(batch).gather(1, last)[:, 0]
+    return scores.gather(1, last.to(scores.device))[:, 0]
 
 
 @torch.no_grad()
@@ -69,7 +76,9 @@ def rollout(
     ]
     device = next(policy.parameters()).device
     ids, real = (x.flip(1).to(device) for x in pad([p[::-1] for p in prompts], 0))
-    ends = vocab.encode([*CHAT_TOKENS, EOS, PAD, BOS])  # what ends a reply, rightly or not
+    ends = vocab.encode(
+        [*CHAT_TOKENS, EOS, PAD, BOS]
+    )  # what ends a reply, rightly or not
     chosen: list[Tensor] = []
     ended = torch.zeros(len(ids), dtype=torch.bool, device=device)
     for token in stream(policy, ids, real, n_new, generator=generator):
@@ -109,7 +118,6 @@ def conversations(texts: Sequence[tuple[str, str]], vocab: Vocab) -> Chats:
 
 def comparison_loss(scorer: Scorer, batch: Chats) -> Tensor:
     """`rlhf.reward_loss` of a batch from `comparison_batches`."""
-    batch = batch.to(next(scorer.parameters()).device)
     return rlhf.reward_loss(*last_score(scorer, batch).chunk(2))
 
 
@@ -117,7 +125,6 @@ def preference_loss(
     policy: GPT, batch: Chats, reference: GPT, beta: float = 0.1
 ) -> Tensor:
     """`rlhf.dpo_loss` of a batch from `comparison_batches`."""
-    batch = batch.to(next(policy.parameters()).device)
     with torch.no_grad():
         before = reply_log_probs(reference, batch)[0].sum(1).chunk(2)
     now = reply_log_probs(policy, batch)[0].sum(1).chunk(2)
@@ -126,6 +133,7 @@ def preference_loss(
 
 def reply_log_probs(policy: GPT, batch: Chats) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropies (B, T - 1) of the replies' tokens."""
+    batch = batch.to(next(policy.parameters()).device)
     logits = policy(batch.ids, look=False, documents=batch.documents)[0]
     chosen = rlhf.token_log_probs(logits, batch.ids, batch.reply)
     with torch.no_grad():
@@ -138,7 +146,7 @@ def proxy(scorer: Scorer, vocab: Vocab) -> Score:
 
     @torch.no_grad()
     def score(requests: Sequence[str], replies: Sequence[str]) -> list[float]:
-        replies = [reply or '.' for reply in replies]
+        replies = [reply or "." for reply in replies]
         batch = conversations(list(zip(requests, replies, strict=True)), vocab)
         return last_score(scorer, batch).tolist()
 
@@ -147,87 +155,205 @@ def proxy(scorer: Scorer, vocab: Vocab) -> Score:
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """How to run PPO, or GRPO where n_group is above 1."""
+    """How to run PPO, or GRPO where n_group is above 1.
+
+    Args:
+        n_steps: rounds of writing and learning.
+        n_requests: requests a round.
+        n_group: replies to each request; above 1: GRPO, without a value model.
+        n_new: the longest reply, in tokens.
+        n_epochs: updates on the replies of a round.
+        lr: AdamW's, the same throughout.
+        clip: how far, as a share, a token's probability may gain by moving.
+        gamma: discount of a later reward.
+        lam: GAE's lambda; 1 trusts what was seen, 0 the value model.
+        kl_weight: reward a nat away from the reference costs.
+        target_kl: nats a reply; above 0 the weight adapts to reach it.
+        horizon: replies over which it adapts.
+        max_grad_norm: longer gradients are scaled down, each model's by itself.
+        show_progress: whether to draw the progress bar, with minus the reward.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
 
     n_steps: int = 40
     n_requests: int = 64
     n_group: int = 1
     n_new: int = 40
     n_epochs: int = 2
-    lr: float = 5e-4
+    lr: float = 2e-3
     clip: float = 0.2
     gamma: float = 1.0
     lam: float = 0.95
-    kl_weight: float = 0.1
+    kl_weight: float = 0.05
     target_kl: float = 0.0
     horizon: int = 2000
     max_grad_norm: float = 1.0
     show_progress: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("n_steps", "n_requests", "n_group", "n_new", "n_epochs"):
+            check_count(name, getattr(self, name))
+        for name in ("lr", "max_grad_norm", "horizon"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} should be above 0, got {getattr(self, name)}")
+        for name in ("kl_weight", "target_kl"):
+            if not getattr(self, name) >= 0:
+                value = getattr(self, name)
+                raise ValueError(f"{name} should be 0 or more, got {value}")
 
-def ppo(policy, value, reference, score, requests, vocab, config, seed=0, watch=None):
-    """Run it."""
-    trainable = [*policy.parameters(), *(value.parameters() if value else [])]
-    optimizer = torch.optim.AdamW(trainable, lr=config.lr, weight_decay=0.0)
-    generator = torch.Generator().manual_seed(seed)
-    control, kl_weight = None, config.kl_weight
+
+def ppo(
+    policy: GPT,
+    value: Scorer | None,
+    reference: GPT,
+    score: Score,
+    requests: Iterator[str],
+    vocab: Vocab,
+    config: PPOConfig | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> list[dict[str, float]]:
+    """Let the policy write, score what it wrote, make what scored well likelier.
+
+    Schulman et al., 2017, https://arxiv.org/abs/1707.06347, as Ziegler et al.,
+    2019, https://arxiv.org/abs/1909.08593, apply it to text; GRPO: Shao et al.,
+    2024, https://arxiv.org/abs/2402.03300. Ctrl-C ends it after the round at hand,
+    and what was learned stays.
+
+    Args:
+        policy: trained in place.
+        value: trained in place; None for GRPO.
+        reference: where the policy started.
+        score: (requests, replies) -> a reward for each.
+        requests: without end.
+        config: `PPOConfig()` if None.
+        seed: of what the policy writes.
+        watch: (requests, replies) -> further numbers for the history.
+
+    Returns:
+        For each round the means of reward, kl (nats a reply), entropy (nats a
+        token), length (tokens), clipped (share of tokens), kl_weight, and
+        what `watch` gave; all of the policy as it was before the round's updates.
+
+    Raises:
+        ValueError: if there is a value model beside groups, or neither.
+    """
+    config = config or PPOConfig()
+    if (value is None) != (config.n_group > 1):
+        raise ValueError(
+            "value should be a Scorer for PPO (n_group=1) and None for GRPO, got "
+            f"{type(value).__name__} with n_group={config.n_group}"
+        )
+    models = [model for model in (policy, value) if model is not None]
+    groups = [{"params": list(model.parameters())} for model in models]
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=0.0)
+    device = next(policy.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    kl_weight, control, history = config.kl_weight, None, []
     if config.target_kl:
         control = rlhf.AdaptiveKL(kl_weight, config.target_kl, config.horizon)
-    history = []
-    with progress_bar(config.n_steps, config.show_progress) as show:
+    bar = progress_bar(config.n_steps, config.show_progress)
+    with late_interrupt() as interrupted, bar as show:
         for step in range(config.n_steps):
-            texts = [next(requests) for _ in range(config.n_requests)]
-            texts = [t for t in texts for _ in range(config.n_group)]
-            batch, replies = rollout(
-                policy, vocab, texts, config.n_new, generator
+            asked = list(islice(requests, config.n_requests))
+            asked = [text for text in asked for _ in range(config.n_group)]
+            batch, replies = rollout(policy, vocab, asked, config.n_new, generator)
+            scores = torch.tensor(score(asked, replies), device=device)
+            seen = Experience.of(
+                policy, value, reference, batch, scores, config, kl_weight
             )
-            scores = torch.tensor(score(texts, replies))
-            told = update(policy, value, reference, batch, scores, optimizer, kl_weight, config)
-            told |= {"reward": scores.mean().item(), "kl_weight": kl_weight}
+            told = seen.told | {
+                "clipped": learn(policy, value, seen, optimizer, config, kl_weight),
+                "kl_weight": kl_weight,
+            }
+            history.append(told | (watch(asked, replies) if watch else {}))
+            show(step + 1, -told["reward"])
             if control:
-                kl_weight = control.update(told["kl"], len(texts))
-            if watch:
-                told |= watch(texts, replies)
-            history.append(told)
-            show(step + 1, told["reward"])
+                kl_weight = control.update(told["kl"], len(asked))
+            if interrupted():
+                break
     return history
 
 
-def update(policy, value, reference, batch, scores, optimizer, kl_weight, config):
-    mask = batch.reply[:, 1:]
-    with torch.no_grad():
-        old, entropies = reply_log_probs(policy, batch)
-        ref, _ = reply_log_probs(reference, batch)
-        kl = rlhf.kl_estimate(old, ref, mask).mean().item()
-        if config.n_group > 1:
-            advantages = rlhf.group_advantages(scores.view(-1, config.n_group)).flatten()
+class Experience(NamedTuple):
+    """Replies, and what is known of them before the policy learns from them."""
+
+    batch: Chats
+    log_probs: Tensor  # (B, T - 1) of the policy that wrote them
+    ref_log_probs: Tensor  # (B, T - 1)
+    advantages: Tensor  # (B, T - 1), for GRPO (B,)
+    values: Tensor | None  # (B, T - 1)
+    returns: Tensor | None  # (B, T - 1)
+    told: dict[str, float]
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        policy: GPT,
+        value: Scorer | None,
+        reference: GPT,
+        batch: Chats,
+        scores: Tensor,
+        config: PPOConfig,
+        kl_weight: float,
+    ) -> "Experience":
+        """Look once at what was written, with each of the models."""
+        mask = batch.reply[:, 1:]
+        log_probs, entropies = reply_log_probs(policy, batch)
+        ref_log_probs, _ = reply_log_probs(reference, batch)
+        values = returns = None
+        if value is None:
+            advantages = rlhf.group_advantages(scores.view(-1, config.n_group))
+            advantages = advantages.flatten()
         else:
-            old_values = value(batch)[:, :-1]
-            rewards = rlhf.shaped_rewards(scores, old, ref, mask, kl_weight)
+            values = value(batch)[:, :-1]
+            rewards = rlhf.shaped_rewards(
+                scores, log_probs, ref_log_probs, mask, kl_weight
+            )
             advantages, returns = rlhf.gae(
-                rewards, old_values, mask, config.gamma, config.lam
+                rewards, values, mask, config.gamma, config.lam
             )
             advantages = rlhf.whiten(advantages, mask)
-    shares = []
+        told = {
+            "reward": scores.mean().item(),
+            "kl": rlhf.kl_estimate(log_probs, ref_log_probs, mask).mean().item(),
+            "entropy": rlhf.masked_mean(entropies, mask).item(),
+            "length": mask.sum(1).float().mean().item(),
+        }
+        before = log_probs, ref_log_probs, advantages, values, returns
+        return cls(batch, *before, told)
+
+
+def learn(
+    policy: GPT,
+    value: Scorer | None,
+    seen: Experience,
+    optimizer: torch.optim.Optimizer,
+    config: PPOConfig,
+    kl_weight: float,
+) -> float:
+    """Update on the same replies `n_epochs` times; the share of tokens clipped."""
+    mask, shares = seen.batch.reply[:, 1:], []
     for _ in range(config.n_epochs):
-        now, _ = reply_log_probs(policy, batch)
-        if config.n_group > 1:
-            loss, share = rlhf.grpo_loss(
-                now, old, ref, advantages, mask, config.clip, kl_weight
-            )
+        now, _ = reply_log_probs(policy, seen.batch)
+        if value is None:
+            before = seen.log_probs, seen.ref_log_probs, seen.advantages
+            loss, share = rlhf.grpo_loss(now, *before, mask, config.clip, kl_weight)
         else:
-            loss, share = rlhf.ppo_policy_loss(now, old, advantages, mask, config.clip)
-            loss = loss + rlhf.ppo_value_loss(value(batch)[:, :-1], old_values, returns, mask, config.clip)
+            loss, share = rlhf.ppo_policy_loss(
+                now, seen.log_probs, seen.advantages, mask, config.clip
+            )
+            guess = value(seen.batch)[:, :-1]
+            loss = loss + rlhf.ppo_value_loss(
+                guess, seen.values, seen.returns, mask, config.clip
+            )
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-        if value is not None:
-            nn.utils.clip_grad_norm_(value.parameters(), config.max_grad_norm)
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], config.max_grad_norm)
         optimizer.step()
         shares.append(float(share))
-    return {
-        "kl": kl,
-        "entropy": rlhf.masked_mean(entropies, mask).item(),
-        "length": mask.sum(1).float().mean().item(),
-        "clipped": sum(shares) / len(shares),
-    }
+    return sum(shares) / len(shares)

@@ -92,7 +92,9 @@ def prefer(
             f"{len(first)}, {len(second)} and {noise}"
         )
     rng = random.Random(f"labels {seed}")
-    return [rng.random() < _wins(a - b, noise) for a, b in zip(first, second)]
+    return [
+        rng.random() < _wins(a - b, noise) for a, b in zip(first, second, strict=True)
+    ]
 
 
 def _wins(gap: float, noise: float) -> float:
