@@ -50,7 +50,7 @@ def test_demonstrations_are_whole_stories_about_the_thing():
     some = list(islice(demonstrations(0), 300))
     assert all(request.thing in story.split() for request, story in some)
     assert all(3 < story.count(" .") < 6 for _, story in some)
-    assert max(len(story.split()) for _, story in some) <= N_WORDS + 10
+    assert max(len(story.split()) for _, story in some) < N_WORDS
     glad = [sum(w in GOOD.split() for w in story.split()) for _, story in some]
     sad = [sum(w in BAD.split() for w in story.split()) for _, story in some]
     assert 0 < sum(glad) / 300 < 2 and 0 < sum(sad) / 300 < 2

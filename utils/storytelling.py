@@ -15,7 +15,7 @@ from utils.stories import BAD, GOOD, one_story
 
 THINGS = KINDS["thing", "things"]
 REQUESTS = ("tell me a story with a {}", "please tell a story about a {}")
-N_WORDS = 40  # the longest story that readers read
+N_WORDS = 40  # readers go no further
 _GOOD, _BAD = set(GOOD.split()), set(BAD.split())
 
 
@@ -41,11 +41,13 @@ def demonstrations(seed: int = 0) -> Iterator[tuple[Request, str]]:
         story = one_story(rng)
         thing = story[1].slots["t"]
         middle = story[3:-1]
-        if thing in THINGS and len(middle) > 1:
-            at = rng.randrange(len(middle) - 1)
-            told = [*story[:2], *middle[at : at + rng.randint(1, 2)], story[-1]]
-            request = Request(rng.choice(REQUESTS).format(thing), thing)
-            yield request, " ".join(sentence.text for sentence in told)
+        if thing not in THINGS or len(middle) < 2:
+            continue
+        at = rng.randrange(len(middle) - 1)
+        told = [*story[:2], *middle[at : at + rng.randint(1, 2)], story[-1]]
+        text = " ".join(sentence.text for sentence in told)
+        if len(text.split()) < N_WORDS:
+            yield Request(rng.choice(REQUESTS).format(thing), thing), text
 
 
 def taste(request: Request, story: str) -> float:
