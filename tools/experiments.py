@@ -163,6 +163,7 @@ EXPERIMENTS = {
     "scaling": "tools.gpt_experiments:scaling",
     "induction": "tools.induction_experiments:induction",
     "readers": "tools.gpt_experiments:readers",
+    "instructions": "tools.instruct_experiments:instructions",
     "bert_labels": "tools.bert_experiments:labels",
     "bert_objectives": "tools.bert_experiments:objectives",
 }

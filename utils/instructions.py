@@ -9,7 +9,7 @@ so whatever a model writes can be judged.
 import random
 import re
 from collections.abc import Collection, Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import NamedTuple
 
 from utils.stories import COLOURS, FEELINGS, MEN, WOMEN, WORLDS
@@ -166,6 +166,29 @@ def tasks(instructions: Collection[str], seed: int = 0) -> Iterator[Task]:
         text = rng.choice(texts)
         words = _list_for(readable[text], rng)
         yield Task(text, " ".join(words), " ".join(carry_out(readable[text], words)))
+
+
+def exam(
+    n_tasks: int = 300, n_wordings: int = 1000, seed: int = 0
+) -> tuple[list[str], dict[str, list[Task]]]:
+    """Part what may be trained on from what is tested.
+
+    Args:
+        n_tasks: of each test.
+        n_wordings: kept out of training, of all operations but `HELD_OUT`.
+
+    Returns:
+        wordings to train on, and two tests: "wordings", none of them trained on, and
+        "operations", those of `HELD_OUT`.
+    """
+    known = [text for operation in KNOWN for text in wordings(operation)]
+    random.Random(f"exam {seed}").shuffle(known)
+    held_out = [text for operation in HELD_OUT for text in wordings(operation)]
+    tests = {"wordings": known[:n_wordings], "operations": held_out}
+    return known[n_wordings:], {
+        name: list(islice(tasks(some, 1000 + seed), n_tasks))
+        for name, some in tests.items()
+    }
 
 
 def _list_for(operation: Operation, rng: random.Random) -> list[str]:
