@@ -296,6 +296,18 @@ def test_what_watch_gives_is_in_the_history(policy):
     assert [told["reward"] for told in history] == rewards
 
 
+def test_the_replies_of_a_group_stand_together(policy):
+    asked = []
+
+    def score(requests, replies) -> list[float]:
+        asked.extend(requests)
+        return [0.0] * len(replies)
+
+    history, _, _ = run(policy, score, n_steps=1, n_requests=2, n_group=3)
+    assert asked == ["go"] * 3 + ["go on"] * 3
+    assert history[0]["reward"] == 0
+
+
 def test_an_update_is_the_losses_of_rlhf(policy, generator):
     """One update equals a step down the sum of both losses, written out."""
     config = PPOConfig(n_epochs=1, lr=0.1, max_grad_norm=1e9, lam=0.5, gamma=0.9)
