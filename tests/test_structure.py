@@ -68,11 +68,15 @@ FLOORS = {
     "recipes": 4,
     "induction": 4,
     "pretrained": 4,
+    "ppo": 4,
+    "storytelling": 3,
+    "chat": 2,
+    "instructions": 2,
 }
 MODULE_LINES, FUNCTION_LINES = 240, 40
 # Lines of code; docstrings and blank lines do not count. What chapters teach has
 # one budget, the kit that checks, draws, stores and finds files has its own.
-LESSON_LINES, KIT_LINES = 3600, 1200
+LESSON_LINES, KIT_LINES = 4800, 1300
 KIT = {
     "arrays", "calls", "checkpoints", "checks", "counts", "differences", "packages",
     "plots", "preference_page", "progress", "records",
@@ -217,8 +221,8 @@ def test_utils_budget():
 # --- chapters -----------------------------------------------------------------
 
 
-def test_chapters_01_to_09_exist():
-    written = {f"{number:02}" for number in range(1, 10)}
+def test_chapters_01_to_11_exist():
+    written = {f"{number:02}" for number in range(1, 12)}
     assert written <= {path.name[:2] for path in CHAPTER_FILES}
 
 

@@ -2,6 +2,7 @@
 
 The policy writes replies, a reward model scores them, a frozen copy of the policy's
 start holds it near. What is computed from their numbers stands in `utils.rlhf`.
+Long because the three steps share their pieces and are read together.
 """
 
 import copy
