@@ -164,6 +164,7 @@ EXPERIMENTS = {
     "induction": "tools.induction_experiments:induction",
     "readers": "tools.gpt_experiments:readers",
     "instructions": "tools.instruct_experiments:instructions",
+    "rlhf": "tools.rlhf_experiments:chain",
     "bert_labels": "tools.bert_experiments:labels",
     "bert_objectives": "tools.bert_experiments:objectives",
 }
