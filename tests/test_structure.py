@@ -66,6 +66,7 @@ FLOORS = {
     "gpt": 3,
     "muon": 0,
     "recipes": 4,
+    "self_instruct": 3,
     "induction": 4,
     "pretrained": 4,
     "ppo": 4,

@@ -1,0 +1,119 @@
+"""The world of instructions: its answers, its wordings, its tests."""
+
+from itertools import islice
+
+import pytest
+
+from utils.instructions import (
+    ACTIONS,
+    EVERY,
+    HELD_OUT,
+    KINDS,
+    KNOWN,
+    OPERATIONS,
+    Operation,
+    Task,
+    carry_out,
+    exam,
+    read_instruction,
+    sheet,
+    solve,
+    tasks,
+    wordings,
+)
+
+COLOUR = ("colour", "colours")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "words", "answer"),
+    [
+        ("say the first colour", "ben red hat blue", "red"),
+        ("please say the colour that comes last", "ben red hat blue", "blue"),
+        ("give every person", "ben red tom", "ben tom"),
+        ("tell me how many words there are", "ben red tom", "three"),
+        ("name the number of feelings in the list", "sad red glad", "two"),
+        ("say the things from last to first", "cup red hat", "hat cup"),
+        ("write all words but the places", "farm red school tom", "red tom"),
+        ("say the words that are not people", "ben red", "red"),
+        ("say the words in reverse order", "ben red cup", "cup red ben"),
+        ("say the first colour", "ben cup", None),  # there is none
+        ("say the first colour and the last person", "ben red", None),  # two jobs
+        ("hello", "ben red", None),
+        ("say the first colour", "red bicycle", None),  # not of this world
+        ("say the first colour", "red blue grey black white green brown", None),
+    ],
+)
+def test_answers_worked_out_by_hand(instruction, words, answer):
+    assert solve(instruction, words) == answer
+
+
+def test_no_word_is_of_two_kinds():
+    words = [w for kind in KINDS.values() for w in kind]
+    assert len(words) == len(set(words))
+
+
+def test_operations_and_what_is_held_out():
+    assert len(OPERATIONS) == len(set(OPERATIONS)) == 35
+    assert len(KNOWN) == 29 and not set(KNOWN) & set(HELD_OUT)
+    assert {o.action for o in HELD_OUT} == set(ACTIONS)
+    # Each half of what is held out is known from elsewhere.
+    assert {o.action for o in HELD_OUT} <= {o.action for o in KNOWN}
+    assert {o.kind for o in HELD_OUT} <= {o.kind for o in KNOWN}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o[0]}-{o[1][1]}")
+def test_every_wording_is_read_back(operation):
+    texts = wordings(operation)
+    assert len(texts) == len(set(texts)) == 288
+    assert {read_instruction(text) for text in texts} == {operation}
+
+
+def test_tasks_are_right_varied_and_come_again():
+    texts = [text for operation in OPERATIONS for text in wordings(operation)[::40]]
+    some = list(islice(tasks(texts, seed=3), 600))
+    assert some == list(islice(tasks(texts, seed=3), 600))
+    assert some != list(islice(tasks(texts, seed=4), 600))
+    for task in some:
+        words = task.words.split()
+        assert 3 <= len(words) == len(set(words)) <= 6
+        assert solve(task.instruction, task.words) == task.answer != ""
+    assert {read_instruction(task.instruction) for task in some} == set(OPERATIONS)
+    counts = {task.answer for task in some} & {"one", "two", "three", "four"}
+    assert len(counts) == 4
+
+
+def test_without_leaves_something():
+    operation = Operation("without", COLOUR)
+    assert Operation("without", EVERY) not in OPERATIONS
+    assert carry_out(operation, ["red", "blue"]) == []
+    for task in islice(tasks(wordings(operation)[:1]), 50):
+        assert task.answer and set(task.answer.split()) <= set(task.words.split())
+
+
+def test_the_exam_asks_nothing_that_is_trained_on():
+    learnable, tests = exam(n_tasks=50)
+    assert len(learnable) == len(set(learnable)) == 29 * 288 - 1000
+    asked = {name: {t.instruction for t in test} for name, test in tests.items()}
+    assert not asked["wordings"] & set(learnable)
+    assert {read_instruction(t) for t in asked["wordings"]} <= set(KNOWN)
+    assert {read_instruction(t) for t in asked["operations"]} == set(HELD_OUT)
+    assert {read_instruction(t) for t in learnable} == set(KNOWN)
+    assert exam(n_tasks=50) == (learnable, tests)
+    assert exam(n_tasks=50, seed=1)[0] != learnable
+
+
+def test_a_page():
+    two = [Task("say the first colour", "ben red", "red"), Task("say hi", "a b", "hi")]
+    assert sheet(two) == (
+        "task : say the first colour . list : ben red . answer : red . "
+        "task : say hi . list : a b . answer : hi ."
+    )
+    assert two[0].request == "say the first colour : ben red"
+
+
+def test_messages():
+    with pytest.raises(ValueError, match="each ask for one operation.*got none"):
+        next(tasks([]))
+    with pytest.raises(ValueError, match=r"got \['say hello'\]"):
+        next(tasks(["say hello", "say the first colour"]))
