@@ -101,6 +101,8 @@ def test_packing_fills_a_row_before_it_opens_the_next():
     assert [sorted(set(row)) for row in packed.documents.tolist()] == [
         [0, 1, 2], [1], [0, 1],
     ]  # fmt: skip
+    assert len(chat_batch([SHORT, LONG], VOCAB, max_len=22).ids) == 1  # just fits
+    assert len(chat_batch([SHORT, LONG], VOCAB, max_len=21).ids) == 2
     alone = chat_batch([SHORT, SHORT, LONG, OTHER], VOCAB)
     n_words = [int((rows.documents > 0).sum()) for rows in (alone, packed)]
     assert n_words[0] == n_words[1]
