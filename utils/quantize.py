@@ -5,69 +5,14 @@ weights of a quarter or an eighth of the bytes are read so much sooner. Chapter 
 takes the roundings apart; here they make SmolLM2 quick.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-GROUP = 32  # neighbours in a row that share a scale, as in GGUF's Q4_1
-
-
-def absmax_int8(w: Tensor) -> tuple[Tensor, Tensor]:
-    """Round each row to multiples of its largest absolute number over 127.
-
-    Section 2 of Dettmers et al., 2022, https://arxiv.org/abs/2208.07339
-
-    Args:
-        w: (n, m), finite.
-
-    Returns:
-        q: (n, m) int8, from -127 to 127.
-        scale: (n, 1) float32; w is about q * scale.
-
-    Raises:
-        ValueError: if w is no finite matrix.
-    """
-    _check_matrix(w)
-    w = w.float()
-    scale = w.abs().amax(dim=1, keepdim=True) / 127
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    return (w / scale).round().to(torch.int8).contiguous(), scale
-
-
-def min_max_int4(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Round each GROUP of a row to 16 evenly spaced numbers from its min to its max.
-
-    The rule of GGUF's Q4_1, so weights that were stored so come back as they are.
-
-    Args:
-        w: (n, m), finite, m a multiple of GROUP.
-
-    Returns:
-        q: (n, m) int32, from 0 to 15.
-        step, low: (n, m / GROUP) float32; w is about q * step + low.
-
-    Raises:
-        ValueError: if w is no finite matrix, or its rows cannot be cut in groups.
-    """
-    _check_matrix(w)
-    if w.shape[1] % GROUP:
-        raise ValueError(
-            f"w should have rows of a multiple of {GROUP} numbers, got {w.shape[1]}: "
-            "leave this layer as it is"
-        )
-    groups = w.float().unflatten(1, (-1, GROUP))  # (n, m / GROUP, GROUP)
-    low, high = groups.amin(dim=2), groups.amax(dim=2)
-    step = torch.where(high > low, (high - low) / 15, torch.ones_like(low))
-    q = ((groups - low[..., None]) / step[..., None]).round().clamp(0, 15)
-    return q.flatten(1).int().contiguous(), step, low
-
-
-def _check_matrix(w: Tensor) -> None:
-    if w.dim() != 2 or not w.isfinite().all():
-        raise ValueError(
-            "w should be a matrix of finite numbers, got shape "
-            f"{tuple(w.shape)} with {int((~w.isfinite()).sum())} that are not"
-        )
+from utils.integers import GROUP, absmax_int8, min_max_int4
+from utils.nf4 import NF4Linear
 
 
 class Int8Linear(nn.Module):
@@ -139,6 +84,23 @@ def quantize(model: nn.Module, bits: int) -> nn.Module:
     """
     if bits not in KINDS:
         raise ValueError(f"bits should be 8 or 4, got {bits}")
+    return replace_linears(
+        model,
+        lambda name, linear: (Int8Linear if name == "output" else KINDS[bits])(linear),
+    )
+
+
+def replace_linears(
+    model: nn.Module, make: Callable[[str, nn.Linear], nn.Module]
+) -> nn.Module:
+    """Put make(name, linear) in the place of every linear layer, in place.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: if there is no linear layer left.
+    """
     found = [
         (parent, name, child)
         for parent in model.modules()
@@ -148,8 +110,7 @@ def quantize(model: nn.Module, bits: int) -> nn.Module:
     if not found:
         raise ValueError("model should have linear layers, it has none (any more)")
     for parent, name, child in found:
-        kind = Int8Linear if name == "output" else KINDS[bits]
-        setattr(parent, name, kind(child))
+        setattr(parent, name, make(name, child))
     return model
 
 
@@ -157,3 +118,21 @@ def n_bytes(model: nn.Module) -> int:
     """Bytes of all parameters and buffers, each counted once."""
     tensors = {t.data_ptr(): t for t in (*model.parameters(), *model.buffers())}
     return sum(t.numel() * t.element_size() for t in tensors.values())
+
+
+def to_nf4(model: nn.Module, double: bool = True) -> nn.Module:
+    """Freeze a model and store its linear layers in NF4, in place, for QLoRA.
+
+    The layer named "output" keeps its weights. Adapters are added after this.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: if there is no linear layer left.
+    """
+    model.requires_grad_(False)
+    return replace_linears(
+        model,
+        lambda name, linear: linear if name == "output" else NF4Linear(linear, double),
+    )
