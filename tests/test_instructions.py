@@ -1,9 +1,12 @@
 """The world of instructions: its answers, its wordings, its tests."""
 
+import json
 from itertools import islice
 
 import pytest
 
+from tools.experiments import RECORDS
+from tools.instruct_experiments import STUDENTS, Kind, by_rule, student
 from utils.instructions import (
     ACTIONS,
     EVERY,
@@ -117,3 +120,33 @@ def test_messages():
         next(tasks([]))
     with pytest.raises(ValueError, match=r"got \['say hello'\]"):
         next(tasks(["say hello", "say the first colour"]))
+
+
+# --- the recorded experiment on this world ----------------------------------------
+
+
+def test_the_record_holds_every_kind_of_student():
+    runs = json.loads((RECORDS / "instructions.json").read_text("utf-8"))["runs"]
+    assert {run["variant"] for run in runs} == set(STUDENTS)
+    for run in runs:
+        kind = STUDENTS[run["variant"]]
+        if kind.data == "rules":
+            assert run["n_instructions"] == kind.n_instructions
+            assert run["n_examples"] == kind.n_examples
+        assert 0 <= run["operations"] <= 1 and 0 <= run["wordings"] <= 1
+
+
+def test_examples_by_rule_are_of_as_many_instructions_and_not_in_the_exam():
+    some = by_rule(Kind(n_instructions=16, n_examples=64, n_operations=4), seed=0)
+    texts = [task.instruction for task in some]
+    assert len(some) == 64 and {texts.count(text) for text in texts} == {4}
+    assert len({read_instruction(text) for text in texts}) <= 4
+    assert not set(texts) & {task.instruction for task in exam()[1]["wordings"]}
+    # Lists of their own: not the same four for each instruction.
+    assert len({task.words for task in some}) > 50
+
+
+def test_a_student_is_measured():
+    measured = student("seeds", 0, n_steps=2)
+    assert measured["n_instructions"] == measured["n_examples"] == 12
+    assert {"wordings", "operations", "story_loss", "loss"} <= set(measured)

@@ -40,7 +40,7 @@ class Kind(NamedTuple):
     replay: bool = False
 
 
-KINDS = {
+STUDENTS = {
     **{f"{k} instructions, {n} examples": Kind("rules", k, n) for k, n in GRID},
     "64 instructions for 1 operation": Kind("rules", 64, 256, 1),
     "64 instructions for 4 operations": Kind("rules", 64, 256, 4),
@@ -110,7 +110,7 @@ def rehearse(seed: int) -> Callable[[nn.Module, Chats], Tensor]:
 
 def student(name: str, seed: int, n_steps: int) -> dict:
     """Tune the base in one of the ways and measure what it can do and has lost."""
-    kind = KINDS[name]
+    kind = STUDENTS[name]
     model, vocab = small_gpt("worksheets")
     facts: dict = {}
     if kind.data == "seeds":
@@ -153,4 +153,4 @@ def measured(model: nn.Module, vocab: Vocab) -> dict[str, float]:
 def instructions(seeds: Sequence[int], n_steps: int) -> list[dict]:
     """Every kind of student, on one thread; each measured as soon as it is there."""
     torch.set_num_threads(1)
-    return [told(student(name, seed, n_steps)) for seed in seeds for name in KINDS]
+    return [told(student(name, seed, n_steps)) for seed in seeds for name in STUDENTS]
