@@ -25,7 +25,7 @@ def _by_absmax(bits: int, block: int | None = None) -> Rounding:
 
     def pack(w: Tensor) -> tuple[Tensor, ...]:
         q, scale = absmax(in_blocks(w, block or w.shape[1]), bits)
-        return pack_bits((q + top).flatten()[: w.numel()], bits), scale
+        return pack_bits((q.int() + top).flatten()[: w.numel()], bits), scale
 
     def unpack(packed: tuple[Tensor, ...], shape: tuple[int, int]) -> Tensor:
         codes, scale = packed
