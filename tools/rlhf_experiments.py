@@ -6,10 +6,13 @@ of the proxy are in standard deviations of the replies before RL, true ones in p
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from statistics import mean, pstdev
 
+import numpy as np
 import torch
 
 from tools.experiments import told
@@ -44,21 +47,25 @@ NOISE = 0.5
 N_COMPARISONS, N_HELD_OUT, N_TESTS = (2000, 500), 400, 256
 N_PROMPTS, N_BEST = 24, 256
 LR = 2e-3
-# name -> options of PPOConfig; 64 replies a step in each
+# comparisons -> name -> options of PPOConfig; 64 replies a round in each
 RUNS = {
     2000: {
         "PPO, no KL": {"kl_weight": 0.0},
-        "PPO, KL 0.02": {"kl_weight": 0.02},
         "PPO, KL 0.05": {"kl_weight": 0.05},
         "PPO, KL 0.2": {"kl_weight": 0.2},
         "PPO, KL to 4 nats": {"kl_weight": 0.05, "target_kl": 4.0},
-        "GRPO, KL 0.02": {"kl_weight": 0.02, "n_group": 8},
         "GRPO, KL 0.2": {"kl_weight": 0.2, "n_group": 8},
     },
-    500: {"PPO, KL 0.05": {"kl_weight": 0.05}, "PPO, KL 0.2": {"kl_weight": 0.2}},
+    500: {
+        "PPO, no KL": {"kl_weight": 0.0},
+        "PPO, KL 0.05": {"kl_weight": 0.05},
+        "PPO, KL 0.2": {"kl_weight": 0.2},
+    },
 }
-BETAS = (0.03, 0.1, 0.3)
-DPO_STEPS, DPO_LR = 150, 1e-3
+BETAS = {2000: (0.1, 0.3, 1.0), 500: (0.3, 1.0)}
+DPO_STEPS, DPO_LR = 100, 1e-3
+DISTANCES = np.arange(0, 10, 0.5)  # square roots of the KL in nats
+STAGES = (0, 2, 5, 10, 20, 40, 60)  # KL at which samples are kept
 
 
 def truth(texts: Sequence[str], replies: Sequence[str]) -> list[float]:
@@ -144,10 +151,12 @@ class World:
         return {name: round(value, 3) for name, value in found.items()}
 
     def reinforced(self, score: Callable, n_steps: int, **options) -> dict:
-        """PPO or GRPO from the policy of step 1: its curve, and its exam."""
-        policy, samples = copy.deepcopy(self.policy), []
+        """PPO or GRPO from the policy of step 1: its exam; without KL, its way."""
+        policy, written = copy.deepcopy(self.policy), []
         group = options.get("n_group", 1)
         value = None if group > 1 else Scorer(self.policy)
+        # A penalty makes it steady long before.
+        n_steps = n_steps if options["kl_weight"] == 0 else 2 * n_steps // 3
         config = PPOConfig(
             n_steps=n_steps,
             n_requests=64 // group,
@@ -157,22 +166,27 @@ class World:
         )
 
         def watch(texts: Sequence[str], replies: Sequence[str]) -> dict:
-            samples.append(list(replies[:3]))
+            some = zip(texts[:3], replies, strict=False)
+            written.append([f"{text.split()[-1]}: {reply}" for text, reply in some])
             return {"true": mean(truth(texts, replies))}
 
         steps = ppo(
             policy, value, self.policy, score, self.requests, self.vocab, config,
             self.seed, watch,
         )  # fmt: skip
-        names = {"kl": "kl", "reward": "proxy", "true": "true", "entropy": "entropy"}
-        names |= {"length": "length", "kl_weight": "kl_weight"}
-        curve = {
-            ours: [round(step[theirs], 3) for step in steps]
-            for theirs, ours in names.items()
-        }
-        found = {"curve": curve, **self.exam(policy, score)}
-        if self.seed == 0 and not options["kl_weight"]:
-            found["samples"] = samples[::3]
+        found = self.exam(policy, score)
+        if options["kl_weight"] == 0:
+            found |= by_distance(steps)
+            if self.seed < 2:
+                kl = [step["kl"] for step in steps]
+                places = [
+                    next(i for i, x in enumerate(kl) if x >= stage)
+                    for stage in STAGES
+                    if stage <= max(kl)
+                ]
+                found["samples"] = [
+                    {"kl": round(kl[i], 1), "replies": written[i]} for i in places
+                ]
         return found
 
     def preferred(self, n: int, beta: float) -> GPT:
@@ -210,6 +224,25 @@ class World:
         }
 
 
+def by_distance(steps: Sequence[dict]) -> dict[str, list]:
+    """Both rewards as functions of the square root of the KL; None where not reached.
+
+    Means over 5 rounds; where the KL falls back, the largest so far counts.
+    """
+    kl = np.maximum.accumulate([max(0.0, step["kl"]) for step in steps]) ** 0.5
+    reached = DISTANCES <= kl[-1]
+    found = {}
+    for theirs, ours in (("reward", "proxy"), ("true", "true")):
+        padded = np.pad([step[theirs] for step in steps], 2, "edge")
+        smooth = np.convolve(padded, np.ones(5) / 5, "valid")
+        values = np.interp(DISTANCES, kl, smooth).round(3).tolist()
+        found[f"{ours}_by_distance"] = [
+            value if there else None
+            for value, there in zip(values, reached.tolist(), strict=True)
+        ]
+    return {"distance": DISTANCES.tolist(), **found}
+
+
 def _fine_tuned(seed: int) -> tuple[GPT, Vocab]:
     """Step 1: 1,000 demonstrations, 200 steps."""
     policy, vocab = small_gpt("stories")
@@ -236,17 +269,21 @@ def runs_of(world: World, n_steps: int) -> Iterator[dict]:
         for name, options in RUNS[n].items():
             found = world.reinforced(score, n_steps, **options)
             yield {"model": name, "variant": f"{n} comparisons", **found}
-        for beta in BETAS:
+        for beta in BETAS[n]:
             found = world.exam(world.preferred(n, beta), score)
             name = f"DPO, beta {beta}"
             yield {"model": name, "variant": f"{n} comparisons", **found}
 
 
-def chain(seeds: Sequence[int], n_steps: int) -> list[dict]:
-    """The three steps with each seed; single thread, for the same numbers again."""
+def _one_seed(job: tuple[int, int]) -> list[dict]:
+    """All runs of a seed, told as they end."""
     torch.set_num_threads(1)
-    return [
-        told({"seed": seed, **found})
-        for seed in seeds
-        for found in runs_of(World(seed), n_steps)
-    ]
+    seed, n_steps = job
+    return [told({"seed": seed, **found}) for found in runs_of(World(seed), n_steps)]
+
+
+def chain(seeds: Sequence[int], n_steps: int) -> list[dict]:
+    """The three steps with each seed, as many at a time as there are cores."""
+    jobs = [(seed, n_steps) for seed in seeds]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return [found for runs in pool.map(_one_seed, jobs) for found in runs]
