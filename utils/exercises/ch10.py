@@ -1,4 +1,7 @@
-"""Exercises of chapter 10: what is trained on, packing, and the overlap filter."""
+"""Exercises of chapter 10: what is trained on, packing, and the overlap filter.
+
+Long, for the many ways to get a mask wrong that are named.
+"""
 
 import torch
 
@@ -64,39 +67,53 @@ reply_mask = Exercise(
     },
 )  # fmt: skip
 
-reply_labels = Exercise(
+# Row t: how probable each of two tokens is after the tokens 0 to t.
+LOG_P = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]).log()
+IDS = torch.tensor([0, 1, 1])
+
+
+def _losses(log_p, ids):
+    """The loss of each token but the first."""
+    return -log_p[:-1].gather(1, ids[1:, None])[:, 0]
+
+
+masked_loss = Exercise(
     id="10.2",
     cases=[
         Case(
-            "ids 5 6 7, of which 7 is the reply: it is the label of position 1",
-            ([5, 6, 7], [False, False, True]),
-            [-100, 7, -100],
+            "the reply is the last token, 1; row 1 gave it 3/4",
+            (LOG_P, IDS, torch.tensor([False, False, True])),
+            torch.tensor(0.287682),
         ),
         Case(
-            "two words of a reply, then a question again",
-            ([5, 6, 7, 8, 9], [False, False, True, True, False]),
-            [-100, 7, 8, -100, -100],
+            "two tokens: the mean of -log 1/2 and -log 3/4",
+            (LOG_P, IDS, torch.tensor([False, True, True])),
+            torch.tensor(0.490415),
         ),
-        Case("one token has nothing after it", ([4], [True]), [-100]),
+        Case(
+            "what follows the reply does not count",
+            (LOG_P, IDS, torch.tensor([False, True, False])),
+            torch.tensor(0.693147),
+        ),
     ],
     hints=[
-        "Which token does position t predict, and is that one part of the reply?",
-        "Go over t + 1: zip ids[1:] with reply[1:]. The last position has no label.",
-        "[i if said else -100 for i, said in zip(ids[1:], reply[1:])] + [-100]",
+        "In which row of log_p is the token at place t predicted?",
+        "places = torch.where(reply)[0]; the rows are places - 1, the columns are "
+        "ids[places].",
+        "-log_p[places - 1, ids[places]].mean()",
     ],
     slips={
-        "the labels are not shifted: each position should name itself": (
-            lambda ids, reply: [
-                i if r else -100 for i, r in zip(ids, reply, strict=True)
-            ]
+        "nothing is shifted: row t is asked for the token at t": (
+            lambda log_p, ids, reply: -log_p[reply, ids[reply]].mean()
         ),
-        "the ids are shifted and the mask is not": lambda ids, reply: (
-            [i if r else -100 for i, r in zip(ids[1:], reply, strict=False)] + [-100]
+        "the prompt is trained on too": lambda log_p, ids, reply: _losses(
+            log_p, ids
+        ).mean(),
+        "the sum is divided by all places, not by those of the reply": (
+            lambda log_p, ids, reply: (_losses(log_p, ids) * reply[1:]).mean()
         ),
-        "the last position has no label, so the list is one too short": (
-            lambda ids, reply: [
-                i if r else -100 for i, r in zip(ids[1:], reply[1:], strict=True)
-            ]
+        "the ids are shifted and the mask is not": lambda log_p, ids, reply: (
+            (_losses(log_p, ids) * reply[:-1]).sum() / reply.sum()
         ),
     },
 )
