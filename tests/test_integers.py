@@ -78,10 +78,10 @@ def test_blocks_run_through_the_rows_and_zeros_fill_the_last():
 
 
 def test_tiny_and_large_numbers_do_not_turn_their_sign():
-    w = torch.tensor([[1e-43, -1e-43, 1.4e-45], [1.6e38, -1.6e38, 0.0]])
+    w = torch.tensor([[2.5e-43, -2.5e-43, 1.4e-45], [1.6e38, -1.6e38, 0.0]])
     q, scale = absmax_int8(w)
     assert (q.abs() <= 127).all() and (q[1] == torch.tensor([127, -127, 0])).all()
-    assert (q * scale * w >= 0).all()
+    assert (q.sign() * w.sign() >= 0).all()
     for step in min_max(w, 4, 3)[1:]:
         assert step.isfinite().all()
 
@@ -158,6 +158,7 @@ def with_outliers(n_rows: int = 6, m: int = 96) -> torch.Tensor:
 
 def test_the_split_equals_columns_taken_out_by_hand():
     x, w = with_outliers(), random(5, 96, seed=2)
+    w[1, 11] = 9.0  # its scale is that of the other columns
     large = [j for j in range(96) if max(abs(v) for v in x[:, j].tolist()) > 6]
     assert large == [11, 50]
     small = [j for j in range(96) if j not in large]

@@ -104,6 +104,11 @@ def test_double_quantisation_adds_at_most_half_a_step_of_the_scales(seed, size, 
     assert ((back - single).abs() <= step / 2 * 1.001 + 1e-5 * size).all()
 
 
+def test_a_block_of_zeros_has_the_code_of_zero():
+    q, scale = nf4(torch.zeros(2, 64))
+    assert (q == 7).all() and (scale == 0).all()
+
+
 def test_an_odd_size_and_bfloat16():
     w = random(7, 13)
     for double in (True, False):
@@ -165,6 +170,7 @@ def test_the_gradient_is_right_in_double_precision():
 def test_the_layer_is_frozen_and_autograd_keeps_no_matrix():
     layer = NF4Linear(nn.Linear(64, 64))
     assert not list(layer.parameters())
+    assert not any(tensor.requires_grad for tensor in layer.buffers())
     kept: list[int] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -68,6 +68,22 @@ def test_a_real_matrix_keeps_every_byte():
     assert (again - w).abs().max() < 1e-2 * w.abs().max()
 
 
+def test_q4_1_breaks_ties_as_the_gguf_package_does():
+    generator = np.random.default_rng(0)
+    step = generator.uniform(0.01, 1, (500, 1)).astype(np.float32)
+    halves = generator.integers(0, 31, (500, 32)).astype(np.float32) / 2
+    halves[:, 0], halves[:, 1] = 0, 15
+    rows = halves * step
+    packed = pack_q4_1(torch.from_numpy(rows)).numpy()
+    np.testing.assert_array_equal(packed, quantize(rows, Q4_1))
+
+
+def test_a_step_too_small_for_float16_is_none():
+    blocks = pack_q4_1(torch.arange(32) * 1e-42)
+    assert (blocks == 0).all()
+    assert torch.equal(unpack_q4_1(blocks), torch.zeros(1, 32))
+
+
 def test_one_block_by_hand():
     w = torch.arange(32) % 16 * 0.5 - 1
     (block,) = pack_q4_1(w).tolist()
