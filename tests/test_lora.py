@@ -163,6 +163,20 @@ def test_one_step_by_hand():
     assert layer(x).item() == 9 + 3 * 0.5 * 3
 
 
+def test_beside_16_bits_a_and_b_keep_32_and_learn_in_small_steps():
+    layer = LoRALinear(nn.Linear(8, 8).bfloat16(), rank=2, alpha=2.0)
+    assert not any(p.requires_grad for p in layer.linear.parameters())
+    assert layer(torch.ones(1, 8).bfloat16()).dtype == torch.bfloat16
+    before, n = layer.A.detach().clone(), 10
+    optimizer = torch.optim.SGD([layer.A], lr=1.0)
+    for _ in range(n):  # steps that are rounded away beside 0.3 in bfloat16
+        layer.A.grad = torch.full_like(layer.A, -1e-5)
+        optimizer.step()
+    assert_close(
+        layer.A.detach() - before, torch.full((2, 8), n * 1e-5), rtol=0.01, atol=0
+    )
+
+
 def test_only_a_and_b_have_gradients_and_optimizer_state():
     model = gpt()
     assert add_lora(model, QV, rank=2) == Q_AND_V
