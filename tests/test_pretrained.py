@@ -5,11 +5,13 @@ import torch
 from torch.testing import assert_close
 from transformers import AutoModel, AutoModelForCausalLM
 
+from utils.chat import CHAT_TOKENS
 from utils.corpora import shakespeare_text
 from utils.generation import generate
 from utils.packages import minilm_file, smollm2_file
-from utils.pretrained import minilm, shakespeare, smollm2
+from utils.pretrained import minilm, shakespeare, small_gpt, smollm2
 from utils.recipes import text_loss
+from utils.stories import stories
 from utils.weights import load_weights
 
 PROMPTS = [
@@ -127,3 +129,19 @@ def test_the_shakespeare_models_have_the_loss_that_their_files_tell(kind):
 def test_shakespeare_names_what_there_is():
     with pytest.raises(ValueError, match='"characters" or "tokens", got .words.'):
         shakespeare("words")
+
+
+@pytest.mark.parametrize("name", ["worksheets", "stories"])
+def test_the_word_models_have_the_loss_that_their_files_tell(name):
+    model, vocab = small_gpt(name)
+    held_out = [[w for s in story for w in s.words] for story in stories(200)]
+    assert all(word in vocab for story in held_out for word in story)
+    ids = [i for story in held_out for i in [*vocab.encode(story), vocab.eos]]
+    loss = load_weights(name)[1]["loss"]
+    assert text_loss(model, torch.tensor(ids), 128) == pytest.approx(loss, abs=2e-3)
+    assert all(token in vocab for token in CHAT_TOKENS) and not model.training
+
+
+def test_the_word_models_are_named():
+    with pytest.raises(ValueError, match='"worksheets" or "stories", got .letters.'):
+        small_gpt("letters")

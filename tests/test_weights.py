@@ -56,3 +56,26 @@ def test_the_command_trains_and_writes_both_files(tmp_path, monkeypatch, capsys)
     assert json.loads((tmp_path / f"{name}.json").read_text())["loss"] < 5
     assert not (tmp_path / "unfinished" / f"{name}.partial").exists()
     assert "nats a token" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["worksheets", "stories"])
+def test_a_word_model_is_trained_on_documents_in_a_seeded_order(
+    name, tmp_path, monkeypatch
+):
+    for module in (pretrain, weights):
+        monkeypatch.setattr(module, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(pretrain, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(pretrain, "N_PAGES", 40)
+    monkeypatch.setattr(pretrain, "N_STORIES", 240)
+    infos = []
+    for seed in ("3", "3", "4"):
+        assert pretrain.main([name, "--steps", "2", "--seed", seed]) == 0
+        infos.append(load_weights(name))
+    (first, info), (again, _), (other, _) = infos
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["output.weight"], other["output.weight"])
+    assert "40 stories" in info["data"] and "200 stories held out" in info["loss_is"]
+    assert ("40 pages" in info["data"]) == (name == "worksheets")
+    assert info["config"]["d_model"] == {"worksheets": 128, "stories": 64}[name]
+    sheet_words = {"task", "list", "answer"}
+    assert (sheet_words <= set(info["vocab"])) == (name == "worksheets")

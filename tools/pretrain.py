@@ -34,6 +34,7 @@ from utils.weights import WEIGHTS
 UNFINISHED = Path(__file__).parents[1] / "_build" / "pretrain"
 N_TOKENS, BATCH = 128, 8
 VOCAB_SIZE = 512  # of the tokens
+N_STORIES, N_PAGES = 8000, 6000
 N_HELD_OUT = 200  # stories
 REQUESTS = "please tell me a story with about"  # words that users of chapter 11 say
 
@@ -138,16 +139,16 @@ def word_model(
 
 def worksheets(options: argparse.Namespace) -> Trained:
     """Stories, and pages of small tasks with answers: what chapter 10 tunes."""
-    texts, rng = story_texts(8000), random.Random(options.seed)
+    texts, rng = story_texts(N_STORIES), random.Random(options.seed)
     some = tasks([text for known in KNOWN for text in wordings(known)], options.seed)
-    pages = [sheet(list(islice(some, rng.randint(3, 6)))) for _ in range(6000)]
+    pages = [sheet(list(islice(some, rng.randint(3, 6)))) for _ in range(N_PAGES)]
     data = f"{len(texts) - N_HELD_OUT} stories and {len(pages)} pages of tasks"
     return word_model(texts[N_HELD_OUT:] + pages, texts[:N_HELD_OUT], options, data)
 
 
 def storyteller(options: argparse.Namespace) -> Trained:
     """Stories alone, in a model small enough for chapter 11 to train many times."""
-    texts = story_texts(8000)
+    texts = story_texts(N_STORIES)
     sizes = {"d_model": 64, "n_heads": 2, "n_kv_heads": 2, "n_layers": 2, "d_ff": 256}
     data = f"{len(texts) - N_HELD_OUT} stories"
     return word_model(texts[N_HELD_OUT:], texts[:N_HELD_OUT], options, data, **sizes)
