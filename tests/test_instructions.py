@@ -1,7 +1,8 @@
 """The world of instructions: its answers, its wordings, its tests."""
 
 import json
-from itertools import islice
+from itertools import islice, pairwise
+from statistics import fmean
 
 import pytest
 
@@ -134,6 +135,23 @@ def test_the_record_holds_every_kind_of_student():
             assert run["n_instructions"] == kind.n_instructions
             assert run["n_examples"] == kind.n_examples
         assert 0 <= run["operations"] <= 1 and 0 <= run["wordings"] <= 1
+
+
+def test_the_record_says_what_the_chapter_says():
+    runs = json.loads((RECORDS / "instructions.json").read_text("utf-8"))["runs"]
+
+    def mean(variant, measure="wordings"):
+        return fmean(run[measure] for run in runs if run["variant"] == variant)
+
+    rising = [mean(f"{k} instructions, 256 examples") for k in (1, 4, 16, 64)]
+    assert all(b - a > 0.05 for a, b in pairwise(rising))
+    assert mean("64 instructions for 1 operation") < rising[0] + 0.05
+    assert abs(mean("self") - mean("as many by rule")) < 0.05
+    assert mean("self") > mean("seeds") + 0.3
+    base = 0.79  # nats a word
+    assert mean("lr 0.003", "story_loss") > base + 1.4  # five times the perplexity
+    assert mean("replay, lr 0.003", "story_loss") < base + 0.05
+    assert mean("replay, lr 0.003") > mean("lr 0.003") - 0.03
 
 
 def test_examples_by_rule_are_of_as_many_instructions_and_not_in_the_exam():
