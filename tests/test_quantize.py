@@ -104,3 +104,11 @@ def test_quantize_replaces_every_layer_and_saves_bytes():
 def test_messages(action, message):
     with pytest.raises(ValueError, match=message):
         action()
+
+
+@pytest.mark.parametrize("n_in", [1, 20, 100])
+def test_rows_that_the_kernel_cannot_read_are_multiplied_too(n_in):
+    """torch's int8 kernel ends the process where a row is no multiple of 16."""
+    linear = nn.Linear(n_in, 5)
+    layer, x = Int8Linear(linear), torch.randn(3, n_in)
+    assert_close(layer(x), x @ layer.weight().T + linear.bias)

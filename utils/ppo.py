@@ -242,11 +242,7 @@ def ppo(
         ValueError: if there is a value model beside groups, or neither.
     """
     config = config or PPOConfig()
-    if (value is None) != (config.n_group > 1):
-        raise ValueError(
-            "value should be a Scorer for PPO (n_group=1) and None for GRPO, got "
-            f"{type(value).__name__} with n_group={config.n_group}"
-        )
+    _check_value(value, config)
     models = [model for model in (policy, value) if model is not None]
     groups = [{"params": list(model.parameters())} for model in models]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=0.0)
@@ -262,9 +258,8 @@ def ppo(
             asked = [text for text in asked for _ in range(config.n_group)]
             batch, replies = rollout(policy, vocab, asked, config.n_new, generator)
             scores = torch.tensor(score(asked, replies), device=device)
-            seen = Experience.of(
-                policy, value, reference, batch, scores, config, kl_weight
-            )
+            parts = policy, value, reference, batch, scores, config, kl_weight
+            seen = Experience.of(*parts)
             told = seen.told | {
                 "clipped": learn(policy, value, seen, optimizer, config, kl_weight),
                 "kl_weight": kl_weight,
@@ -276,6 +271,14 @@ def ppo(
             if interrupted():
                 break
     return history
+
+
+def _check_value(value: Scorer | None, config: PPOConfig) -> None:
+    if (value is None) != (config.n_group > 1):
+        raise ValueError(
+            "value should be a Scorer for PPO (n_group=1) and None for GRPO, got "
+            f"{type(value).__name__} with n_group={config.n_group}"
+        )
 
 
 class Experience(NamedTuple):
