@@ -260,10 +260,8 @@ def ppo(
             scores = torch.tensor(score(asked, replies), device=device)
             parts = policy, value, reference, batch, scores, config, kl_weight
             seen = Experience.of(*parts)
-            told = seen.told | {
-                "clipped": learn(policy, value, seen, optimizer, config, kl_weight),
-                "kl_weight": kl_weight,
-            }
+            clipped = learn(policy, value, seen, optimizer, config, kl_weight)
+            told = seen.told | {"clipped": clipped, "kl_weight": kl_weight}
             history.append(told | (watch(asked, replies) if watch else {}))
             show(step + 1, -told["reward"])
             if control:
