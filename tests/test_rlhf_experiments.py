@@ -68,7 +68,11 @@ def test_no_policy_diverged_and_a_kl_weight_holds_it(runs):
         if run["model"][:3] in ("PPO", "GRP", "DPO"):
             numbers = [run[key] for key in ("kl", "proxy", "true", "entropy", "length")]
             assert all(abs(x) < 1000 for x in numbers)
-    far = {run["seed"]: run["kl"] for run in runs if run["model"] == "PPO, no KL"}
+    far = {
+        (run["seed"], run["variant"]): run["kl"]
+        for run in runs
+        if run["model"] == "PPO, no KL"
+    }
     for run in runs:
         if run["model"] == "PPO, KL 0.2":
-            assert run["kl"] < far[run["seed"]] / 3
+            assert run["kl"] < far[run["seed"], run["variant"]] / 3
