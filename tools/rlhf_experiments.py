@@ -2,6 +2,7 @@
 
 A seed has its own demonstrations, comparisons, reward models and policies. Rewards
 of the proxy are in standard deviations of the replies before RL, true ones in points.
+Long because the whole chain stands in one place.
 """
 
 import copy
