@@ -96,7 +96,13 @@ def test_only_what_is_new_and_well_formed_gets_in():
     lines = {
         "task": [*TEXTS, "say it"],
         # one list for the new instruction, then one for each in turn
-        "list": ["ben red cup", "ben ben cup red", "red cup", "red ben cup", "cup red ben"],
+        "list": [
+            "ben red cup",
+            "ben ben cup red",
+            "red cup",
+            "red ben cup",
+            "cup red ben",
+        ],
         "answer": ["cup", "red", "ben"],
     }
     writer = Writer(Parrot(lines), VOCAB)
