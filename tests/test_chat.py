@@ -295,3 +295,12 @@ def test_a_tuned_model_replies_and_stops():
     generator = torch.Generator().manual_seed(0)
     options = {"temperature": 1.0, "generator": generator}
     assert ask(model, VOCAB, ["say it"], **options) == ["it is"]
+
+
+@each_style
+def test_padding_may_be_longer_than_a_text(style):
+    model, rows = model_of(style), chat_batch([SHORT], VOCAB)
+    n = rows.ids.shape[1]
+    ids, documents = (F.pad(x, (0, 25)) for x in (rows.ids, rows.documents))
+    logits = model(ids, documents=documents)[0]
+    assert_close(logits[:, :n], model(rows.ids)[0])

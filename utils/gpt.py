@@ -431,7 +431,7 @@ class GPT(nn.Module):
         check_shapes(ids=(ids, "B T"), documents=(documents, "B T"))
         same = documents[:, :, None] == documents[:, None]  # (B, T, T)
         mask = same & causal_mask(ids.shape[1], ids.device)
-        position = mask.sum(-1) - 1  # (B, T)
+        position = (mask.sum(-1) - 1).masked_fill(documents == 0, 0)  # (B, T)
         longest = int(position.max()) + 1
         if longest > self.config.max_len:
             raise ValueError(
