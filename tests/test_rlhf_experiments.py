@@ -34,11 +34,18 @@ def test_rewards_by_distance_are_read_between_rounds():
 
 
 def test_a_kl_that_falls_back_does_not_turn_the_axis_round():
-    found = by_distance(steps([0, 4, 1, 9], [0, 1, 2, 3], [0, 0, 0, 0]))
+    line = [float(i) for i in range(8)]
+    found = by_distance(steps([0, 1, 4, 9, 1, 16, 25, 36], line, line))
+    at = {d: i for i, d in enumerate(found["distance"])}
+    # Distance 3 is reached in rounds 3 and 4, distance 4 in round 5.
+    assert found["proxy_by_distance"][at[3.5]] == 4.5
     proxy = [x for x in found["proxy_by_distance"] if x is not None]
-    assert proxy == sorted(proxy) and len(proxy) == 7  # 0, 0.5, ..., 3
-    below = by_distance(steps([-0.1, 1], [1, 1], [2, 2]))  # an estimate may be
-    assert below["true_by_distance"][:4] == [2.0, 2.0, 2.0, None]
+    assert proxy == sorted(proxy) and len(proxy) == 13  # 0, 0.5, ..., 6
+
+
+def test_an_estimate_of_the_kl_below_0_is_the_start():
+    found = by_distance(steps([-0.25, 1, 4], [0, 1, 2], [0, 0, 0]))
+    assert found["proxy_by_distance"][:6] == [0.6, 0.8, 1.0, 1.2, 1.4, None]
 
 
 def test_truth_takes_the_thing_from_the_request():
