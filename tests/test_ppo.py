@@ -339,6 +339,22 @@ def test_an_update_is_the_losses_of_rlhf(policy, generator):
     assert_close(value.gpt.output.weight, old[1] - 0.1 * wanted[1])
 
 
+def test_whitened_rewards_have_variance_1_and_their_mean(policy, generator):
+    """Without a look ahead (gamma 0) the return of a token is its reward."""
+    batch, replies = rollout(policy, VOCAB, TEXTS * 4, 5, generator)
+    scores = 50 * torch.tensor(count_a(None, replies)) - 7
+    mask, returns = batch.reply[:, 1:], []
+    for whiten_rewards in (False, True):
+        config = PPOConfig(gamma=0.0, lam=0.0, whiten_rewards=whiten_rewards)
+        parts = policy, Scorer(policy), policy, batch, scores, config, 0.0
+        returns.append(Experience.of(*parts).returns[mask])
+    plain, white = returns
+    assert plain.std() > 5
+    assert_close(white.std(correction=0).item(), 1.0, atol=1e-4, rtol=0)
+    assert_close(white.mean(), plain.mean(), atol=1e-4, rtol=1e-4)
+    assert torch.corrcoef(torch.stack(returns))[0, 1] > 0.999
+
+
 def test_ctrl_c_keeps_what_was_learned(policy):
     model = copy.deepcopy(policy)
     config = PPOConfig(n_steps=50, n_requests=4, n_new=4, show_progress=False)

@@ -171,6 +171,8 @@ class PPOConfig:
         kl_weight: reward a nat away from the reference costs.
         target_kl: nats a reply; above 0 the weight adapts to reach it.
         horizon: replies over which it adapts.
+        whiten_rewards: bring each round's rewards, one a token, to variance 1 and
+            keep their mean, as Ziegler et al. do; for scores of unknown scale.
         max_grad_norm: longer gradients are scaled down, each model's by itself.
         show_progress: whether to draw the progress bar, with minus the reward.
 
@@ -190,6 +192,7 @@ class PPOConfig:
     kl_weight: float = 0.05
     target_kl: float = 0.0
     horizon: int = 2000
+    whiten_rewards: bool = False
     max_grad_norm: float = 1.0
     show_progress: bool = True
 
@@ -315,6 +318,8 @@ class Experience(NamedTuple):
             rewards = rlhf.shaped_rewards(
                 scores, log_probs, ref_log_probs, mask, kl_weight
             )
+            if config.whiten_rewards:
+                rewards = rlhf.whiten(rewards, mask, shift_mean=False)
             advantages, returns = rlhf.gae(
                 rewards, values, mask, config.gamma, config.lam
             )
