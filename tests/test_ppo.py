@@ -378,6 +378,8 @@ def test_ctrl_c_keeps_what_was_learned(policy):
         ({"lr": 0.0}, "lr should be above 0, got 0.0"),
         ({"kl_weight": -0.1}, "kl_weight should be 0 or more, got -0.1"),
         ({"target_kl": float("nan")}, "target_kl should be 0 or more, got nan"),
+        ({"clip": -0.2}, "clip should be from 0 to 1, got -0.2"),
+        ({"lam": 1.5}, "lam should be from 0 to 1, got 1.5"),
     ],
 )
 def test_a_bad_setting_is_refused(options, message):
@@ -388,6 +390,26 @@ def test_a_bad_setting_is_refused(options, message):
 def test_groups_and_a_value_model_exclude_each_other(policy):
     rest = policy, count_a, cycle(TEXTS), VOCAB
     with pytest.raises(ValueError, match="None for GRPO, got Scorer with n_group=2"):
-        ppo(policy, Scorer(policy), *rest, PPOConfig(n_group=2))
+        ppo(copy.deepcopy(policy), Scorer(policy), *rest, PPOConfig(n_group=2))
     with pytest.raises(ValueError, match="got NoneType with n_group=1"):
-        ppo(policy, None, *rest, PPOConfig(n_group=1))
+        ppo(copy.deepcopy(policy), None, *rest, PPOConfig(n_group=1))
+
+
+def test_the_reference_is_no_policy_that_moves(policy):
+    rest = count_a, cycle(TEXTS), VOCAB, PPOConfig(n_steps=1, n_requests=2)
+    with pytest.raises(ValueError, match="a frozen copy of the policy, is the policy"):
+        ppo(policy, Scorer(policy), policy, *rest)
+
+
+def test_requests_that_end_are_named(policy):
+    model = copy.deepcopy(policy)
+    config = PPOConfig(n_steps=3, n_requests=2, n_new=4, show_progress=False)
+    with pytest.raises(ValueError, match="without end, but ended in round 2"):
+        ppo(model, Scorer(model), policy, count_a, iter(TEXTS), VOCAB, config)
+    with pytest.raises(ValueError, match="comparisons should hold at least one"):
+        next(comparison_batches([], VOCAB))
+
+
+def test_whole_numbers_are_rewards_too(policy):
+    history, _, _ = run(policy, lambda asked, said: [len(r) for r in said], n_steps=1)
+    assert history[0]["reward"] > 0

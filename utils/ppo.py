@@ -68,7 +68,7 @@ def rollout(
 
     Returns:
         batch: requests and replies; `reply` covers what the policy chose, <|end|>
-            included if it got there.
+            included if it got there. Another token of the template ends a reply too.
         replies: as text, without <|end|>.
     """
     prompts = [
@@ -101,6 +101,8 @@ def comparison_batches(
     comparisons: Sequence[Preference], vocab: Vocab, batch_size: int = 32, seed: int = 0
 ) -> Iterator[Chats]:
     """Comparisons for ever: a batch holds first all that won, then all that lost."""
+    if not comparisons:
+        raise ValueError("comparisons should hold at least one, got none")
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(len(comparisons), generator=generator)
@@ -143,7 +145,7 @@ def reply_log_probs(policy: GPT, batch: Chats) -> tuple[Tensor, Tensor]:
 
 
 def proxy(scorer: Scorer, vocab: Vocab) -> Score:
-    """A reward model as a function of requests and replies."""
+    """A reward model as a function of requests and replies, each ended properly."""
 
     @torch.no_grad()
     def score(requests: Sequence[str], replies: Sequence[str]) -> list[float]:
@@ -161,7 +163,8 @@ class PPOConfig:
     Args:
         n_steps: rounds of writing and learning.
         n_requests: requests a round.
-        n_group: replies to each request; above 1: GRPO, without a value model.
+        n_group: replies to each request; above 1: GRPO, without a value model, which
+            leaves gamma, lam and whiten_rewards unused.
         n_new: the longest reply, in tokens.
         n_epochs: updates on the replies of a round.
         lr: AdamW's, the same throughout.
@@ -206,6 +209,10 @@ class PPOConfig:
             if not getattr(self, name) >= 0:
                 value = getattr(self, name)
                 raise ValueError(f"{name} should be 0 or more, got {value}")
+        for name in ("clip", "gamma", "lam"):
+            if not 0 <= getattr(self, name) <= 1:
+                value = getattr(self, name)
+                raise ValueError(f"{name} should be from 0 to 1, got {value}")
 
 
 def ppo(
@@ -231,7 +238,7 @@ def ppo(
         value: trained in place; None for GRPO.
         reference: where the policy started.
         score: (requests, replies) -> a reward for each.
-        requests: without end.
+        requests: an iterator without end.
         config: `PPOConfig()` if None.
         seed: of what the policy writes.
         watch: (requests, replies) -> further numbers for the history.
@@ -242,10 +249,11 @@ def ppo(
         what `watch` gave; all of the policy as it was before the round's updates.
 
     Raises:
-        ValueError: if there is a value model beside groups, or neither.
+        ValueError: if there is a value model beside groups, or neither; if the
+            reference is the policy itself; if the requests end.
     """
     config = config or PPOConfig()
-    _check_value(value, config)
+    _check_models(policy, value, reference, config)
     models = [model for model in (policy, value) if model is not None]
     groups = [{"params": list(model.parameters())} for model in models]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=0.0)
@@ -257,10 +265,11 @@ def ppo(
     bar = progress_bar(config.n_steps, config.show_progress)
     with late_interrupt() as interrupted, bar as show:
         for step in range(config.n_steps):
-            asked = list(islice(requests, config.n_requests))
+            asked = _ask(requests, config.n_requests, step)
             asked = [text for text in asked for _ in range(config.n_group)]
             batch, replies = rollout(policy, vocab, asked, config.n_new, generator)
-            scores = torch.tensor(score(asked, replies), device=device)
+            rewards = score(asked, replies)
+            scores = torch.tensor(rewards, dtype=torch.float32, device=device)
             parts = policy, value, reference, batch, scores, config, kl_weight
             seen = Experience.of(*parts)
             clipped = learn(policy, value, seen, optimizer, config, kl_weight)
@@ -274,7 +283,24 @@ def ppo(
     return history
 
 
-def _check_value(value: Scorer | None, config: PPOConfig) -> None:
+def _ask(requests: Iterator[str], n: int, step: int) -> list[str]:
+    asked = list(islice(requests, n))
+    if len(asked) < n:
+        raise ValueError(
+            f"requests should be without end, but ended in round {step + 1}: repeat "
+            "them, for example with itertools.cycle"
+        )
+    return asked
+
+
+def _check_models(
+    policy: GPT, value: Scorer | None, reference: GPT, config: PPOConfig
+) -> None:
+    if reference is policy:
+        raise ValueError(
+            "reference should be a frozen copy of the policy, is the policy itself, so "
+            "that the KL would stay 0: give copy.deepcopy(policy)"
+        )
     if (value is None) != (config.n_group > 1):
         raise ValueError(
             "value should be a Scorer for PPO (n_group=1) and None for GRPO, got "

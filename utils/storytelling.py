@@ -51,7 +51,7 @@ def demonstrations(seed: int = 0) -> Iterator[tuple[Request, str]]:
 
 
 def taste(request: Request, story: str) -> float:
-    """The true reward of a story: what a reader thinks of it, from about -10 to 4.
+    """The true reward of a story: what a reader thinks of it, at most 4.
 
     2 if the thing asked for is in it. Up to 2 for joy: 0, 1, 2 for no, one, two
     glad words, and one less for each more, as it cloys. One off for each sad word,
@@ -86,12 +86,12 @@ def prefer(
         noise: 0: labellers never err; ties fall to chance.
 
     Raises:
-        ValueError: if the lengths differ or noise is below 0.
+        ValueError: if the lengths differ, a reward is not finite or noise below 0.
     """
-    if len(first) != len(second) or noise < 0:
+    if len(first) != len(second):
         raise ValueError(
-            "first and second should be of one length and noise 0 or more, got "
-            f"{len(first)}, {len(second)} and {noise}"
+            "first and second should be of one length, got "
+            f"{len(first)} and {len(second)}"
         )
     rng = random.Random(f"labels {seed}")
     return [
@@ -100,6 +100,11 @@ def prefer(
 
 
 def _wins(gap: float, noise: float) -> float:
+    if not (math.isfinite(gap) and noise >= 0):
+        raise ValueError(
+            "rewards should be finite and noise 0 or more, got a difference of "
+            f"{gap} and noise {noise}"
+        )
     if gap == 0 or noise == 0:
         return 0.5 + 0.5 * ((gap > 0) - (gap < 0))
     return 1 / (1 + math.exp(-max(-500.0, min(500.0, gap / noise))))
