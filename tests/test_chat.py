@@ -304,3 +304,19 @@ def test_padding_may_be_longer_than_a_text(style):
     ids, documents = (F.pad(x, (0, 25)) for x in (rows.ids, rows.documents))
     logits = model(ids, documents=documents)[0]
     assert_close(logits[:, :n], model(rows.ids)[0])
+
+
+def test_what_cannot_be_laid_out_is_named():
+    model = model_of("modern")
+    with pytest.raises(ValueError, match="vocab should hold every word, lacks Ha"):
+        chat_batch([[Turn("user", "Ha"), SHORT[1]]], VOCAB)
+    with pytest.raises(ValueError, match="lacks red\\?"):
+        ask(model, VOCAB, ["red?"])
+    with pytest.raises(ValueError, match="at least one conversation, got none"):
+        chat_batch([], VOCAB)
+    with pytest.raises(ValueError, match="at least one conversation, got none"):
+        ask(model, VOCAB, [])
+    with pytest.raises(ValueError, match="vocab should hold <.user.>"):
+        ask(model, Vocab(["red"]), ["red"])
+    with pytest.raises(ValueError, match=r"turns should be \(role, text\) pairs"):
+        chat_tokens("hi")

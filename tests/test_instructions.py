@@ -168,3 +168,14 @@ def test_a_student_is_measured():
     measured = student("seeds", 0, n_steps=2)
     assert measured["n_instructions"] == measured["n_examples"] == 12
     assert {"wordings", "operations", "story_loss", "loss"} <= set(measured)
+
+
+def test_one_thing_said_twice_is_one_thing():
+    twice = "say the first colour , the colour that comes first"
+    assert read_instruction(twice) == read_instruction("say the first colour")
+
+
+@pytest.mark.parametrize("sizes", [{"n_wordings": 10**4}, {"n_tasks": 0}])
+def test_an_exam_that_leaves_nothing_is_refused(sizes):
+    with pytest.raises(ValueError, match=f"{next(iter(sizes))} should be"):
+        exam(**sizes)

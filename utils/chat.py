@@ -57,6 +57,8 @@ def chat_tokens(turns: Sequence[Turn], prompt: bool = False) -> list[tuple[str, 
     if not turns:
         raise ValueError("turns should hold at least one turn, got none")
     laid = []
+    if not all(isinstance(turn, tuple) and len(turn) == 2 for turn in turns):
+        raise ValueError(f"turns should be (role, text) pairs, got {turns!r}")
     for role, text in turns:
         words = text.split()
         if role not in ("user", "assistant"):
@@ -83,16 +85,14 @@ def chat_batch(
         max_len: pack as many in a row as fit in so many tokens; None: one in a row.
 
     Raises:
-        ValueError: if the vocabulary lacks a token of the template, or a
-            conversation is longer than max_len.
+        ValueError: if there is none, the vocabulary lacks a token of the template or
+            of a conversation, or one is longer than max_len.
     """
-    absent = [token for token in CHAT_TOKENS if token not in vocab]
-    if absent:
-        raise ValueError(f"vocab should hold {', '.join(absent)}: add them first")
+    _check_vocab(chats, vocab)
     rows: list[list[tuple[int, int, bool]]] = []
     for turns in chats:
         laid = chat_tokens(turns)
-        ids = vocab.encode([token for token, _ in laid])
+        ids = _encode([token for token, _ in laid], vocab)
         if max_len is not None and len(ids) > max_len:
             raise ValueError(
                 f"a conversation should have at most max_len={max_len} tokens, one "
@@ -106,6 +106,25 @@ def chat_batch(
         pad([[token[k] for token in row] for row in rows], 0)[0] for k in range(3)
     )
     return Chats(ids, documents, reply.bool())
+
+
+def _check_vocab(texts: Sequence, vocab: Vocab) -> None:
+    if not texts:
+        raise ValueError("there should be at least one conversation, got none")
+    absent = [token for token in CHAT_TOKENS if token not in vocab]
+    if absent:
+        raise ValueError(f"vocab should hold {', '.join(absent)}: add them first")
+
+
+def _encode(tokens: Sequence[str], vocab: Vocab) -> list[int]:
+    """Ids, of known tokens only: <unk> would be trained on and answered to."""
+    unknown = [token for token in tokens if token not in vocab]
+    if unknown:
+        raise ValueError(
+            f"vocab should hold every word, lacks {', '.join(unknown[:3])}: use words "
+            "of the stories, in small letters, with blanks around punctuation"
+        )
+    return vocab.encode(tokens)
 
 
 def chat_batches(
@@ -160,11 +179,13 @@ def ask(
     Args:
         n_new: the longest reply, in tokens.
         options: of `utils.generation.stream`; temperature=0 if none are given.
+
+    Raises:
+        ValueError: if there is no request, or the vocabulary lacks a word of one.
     """
-    texts = [
-        vocab.encode([token for token, _ in chat_tokens([Turn("user", request)], True)])
-        for request in requests
-    ]
+    _check_vocab(requests, vocab)
+    prompts = (chat_tokens([Turn("user", text)], prompt=True) for text in requests)
+    texts = [_encode([token for token, _ in laid], vocab) for laid in prompts]
     ids, real = pad([text[::-1] for text in texts], 0)  # padded on the left
     device = next(model.parameters()).device
     ids, real = ids.flip(1).to(device), real.flip(1).to(device)

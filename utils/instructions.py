@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, product
 from typing import NamedTuple
 
+from utils.counts import check_count
 from utils.stories import COLOURS, FEELINGS, MEN, WOMEN, WORLDS
 
 # what to do -> how it is said
@@ -90,7 +91,7 @@ class Task(NamedTuple):
 
 
 def carry_out(operation: Operation, words: Sequence[str]) -> list[str]:
-    """Do it by rule; an empty list where no word is of that kind.
+    """Do it by rule; an empty list where nothing is left to say.
 
     >>> carry_out(Operation("count", ("colour", "colours")), ["red", "ben", "white"])
     ['two']
@@ -114,12 +115,12 @@ def read_instruction(instruction: str) -> Operation | None:
     >>> read_instruction("please say the last colour in the list")
     Operation(action='last', kind=('colour', 'colours'))
     """
-    found = [
+    found = {
         operation
         for phrase, operation in PHRASES.items()
         if re.search(rf"\b{phrase}\b", instruction)
-    ]
-    return found[0] if len(found) == 1 else None
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def solve(instruction: str, words: str) -> str | None:
@@ -180,8 +181,17 @@ def exam(
     Returns:
         wordings to train on, and two tests: "wordings", none of them trained on, and
         "operations", those of `HELD_OUT`.
+
+    Raises:
+        ValueError: if a number is below 1 or no wording is left to train on.
     """
     known = [text for operation in KNOWN for text in wordings(operation)]
+    check_count("n_tasks", n_tasks)
+    check_count("n_wordings", n_wordings)
+    if n_wordings >= len(known):
+        raise ValueError(
+            f"n_wordings should be below {len(known)}, all there are, got {n_wordings}"
+        )
     random.Random(f"exam {seed}").shuffle(known)
     held_out = [text for operation in HELD_OUT for text in wordings(operation)]
     tests = {"wordings": known[:n_wordings], "operations": held_out}
@@ -192,7 +202,7 @@ def exam(
 
 
 def _list_for(operation: Operation, rng: random.Random) -> list[str]:
-    """Three to six different words, of which some fit and, if it matters, some not."""
+    """Three to six different words with an answer, about half of the right kind."""
     while True:
         n, kinds = rng.randint(3, 6), list(KINDS)
         if operation.kind != EVERY:  # about half of them fit

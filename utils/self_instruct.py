@@ -87,12 +87,17 @@ class Writer:
     def go_on(
         self, pages: Sequence[str], part: str, temperature: float = 1.0
     ) -> list[str | None]:
-        """What follows on each page up to the next "."; None: none came in time.
+        """What follows on each page up to "." or <eos>; None: none came in time.
 
         Args:
             pages: words with a blank between.
             part: one of `LONGEST`.
+
+        Raises:
+            ValueError: if part is none of these.
         """
+        if part not in LONGEST:
+            raise ValueError(f"part should be one of {list(LONGEST)}, got {part!r}")
         found: list[str | None] = []
         stop, n_new = [*self.vocab.encode(["."]), self.vocab.eos], LONGEST[part]
         options = {"temperature": temperature, "generator": self.generator}

@@ -141,10 +141,9 @@ packed_mask = Exercise(
     ],
     hints=[
         "Three things must hold for t to see j: which?",
-        "documents[:, None] == documents[None], tril() for the past, and the row's "
-        "document is not 0.",
-        "(d[:, None] == d).tril() & (d > 0)[:, None] is nearly there; make d a "
-        "tensor first.",
+        "d = torch.tensor(documents); then d[:, None] == d, tril() for the past, and "
+        "the row's document is not 0.",
+        "(d[:, None] == d).tril() & (d > 0)[:, None]",
     ],
     slips={
         "the conversations see each other": lambda d: (
@@ -164,6 +163,17 @@ def _next_fit(lengths, max_len):
         if not rows or sum(rows[-1]) + n > max_len:
             rows.append([])
         rows[-1].append(n)
+    return rows
+
+
+def _best_fit(lengths, max_len):
+    rows = []
+    for n in lengths:
+        room = [row for row in rows if sum(row) + n <= max_len]
+        if room:
+            max(room, key=sum).append(n)
+        else:
+            rows.append([n])
     return rows
 
 
@@ -197,6 +207,11 @@ first_fit = Exercise(
             ([2, 5, 6, 3], 8),
             [[2, 5], [6], [3]],
         ),
+        Case(
+            "3 has room in both rows: the first one takes it",
+            ([4, 5, 3], 8),
+            [[4, 3], [5]],
+        ),
         Case("nothing to pack", ([], 8), []),
     ],
     hints=[
@@ -206,6 +221,7 @@ first_fit = Exercise(
     ],
     slips={
         "only the last row is tried, so gaps in earlier ones stay": _next_fit,
+        "the fullest row with room is taken, not the first": _best_fit,
         "a row is left one token short: < in place of <=": lambda lengths, n: (
             _first_fit(lengths, n - 1)
         ),

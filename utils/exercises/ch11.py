@@ -218,9 +218,9 @@ group_advantages = Exercise(
     hints=[
         "Whose mean should be subtracted, and along which axis do they lie?",
         "mean(1, keepdim=True), and std(1, correction=0, keepdim=True); replace a "
-        "spread of 0 by 1.",
+        "spread below 1e-6 by 1 (rounding leaves it just above 0).",
         "off = rewards - rewards.mean(1, keepdim=True), then off / "
-        "spread.masked_fill(spread == 0, 1)",
+        "spread.masked_fill(spread < 1e-6, 1)",
     ],
     slips={
         "equal rewards divide by 0": lambda r: (
