@@ -128,3 +128,9 @@ def test_one_pass_gives_each_pair_once_and_seeds_repeat():
 def test_batches_message(size):
     with pytest.raises(ValueError, match="batch_size should be from 1 to .* 300"):
         next(translation_batches(PAIRS, SOURCE, TARGET, size))
+
+
+def test_padding_on_the_left():
+    ids, mask = pad([[5, 6, 7], [8]], 9, left=True)
+    assert ids.tolist() == [[5, 6, 7], [9, 9, 8]]
+    assert mask.tolist() == [[True, True, True], [False, False, True]]

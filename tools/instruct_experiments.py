@@ -14,17 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from tools.experiments import told
+from tools.pretrain import N_HELD_OUT, N_STORIES, story_ids, story_texts
 from utils.chat import Chats, Turn, ask, chat_batches, reply_loss
 from utils.instructions import KNOWN, Task, exam, read_instruction, solve, tasks
 from utils.pretrained import small_gpt
 from utils.recipes import next_token_loss, text_batches, text_loss
 from utils.self_instruct import SEEDS, Writer, self_instruct
-from utils.stories import stories
 from utils.tokenizers import Vocab
 from utils.training import TrainConfig, seed_all, train
 
 N_TESTS, BATCH, LR, N_TOKENS = 200, 32, 1e-3, 64
-N_HELD_OUT = 200  # stories, kept out of pre-training too
 GRID = [(n, 256) for n in (1, 4, 16, 64, 256)]  # instructions, examples
 GRID += [(16, 64), (64, 64), (16, 1024), (64, 1024), (256, 1024)]
 
@@ -55,13 +54,9 @@ STUDENTS = {
 
 
 @cache
-def story_ids(first: int, last: int) -> Tensor:
-    """Stories one after the other, each with <eos> after it."""
-    vocab = small_gpt("worksheets")[1]
-    ids: list[int] = []
-    for story in list(stories(8000))[first:last]:
-        ids += [*vocab.encode([w for s in story for w in s.words]), vocab.eos]
-    return torch.tensor(ids)
+def stories_as_ids(first: int, last: int) -> Tensor:
+    """Some of the pre-training's stories, those at the front held out."""
+    return story_ids(story_texts(N_STORIES)[first:last], small_gpt("worksheets")[1])
 
 
 def by_rule(kind: Kind, seed: int) -> list[Task]:
@@ -101,7 +96,7 @@ def by_itself(seed: int) -> tuple[list[Task], dict]:
 def rehearse(seed: int) -> Callable[[nn.Module, Chats], Tensor]:
     """reply_loss, and the loss of as many rows of pre-training stories / 4."""
     texts: Iterator = text_batches(
-        story_ids(N_HELD_OUT, 8000), N_TOKENS, BATCH // 4, seed
+        stories_as_ids(N_HELD_OUT, N_STORIES), N_TOKENS, BATCH // 4, seed
     )
     return lambda model, batch: (
         reply_loss(model, batch) + next_token_loss(model, next(texts))
@@ -146,7 +141,7 @@ def measured(model: nn.Module, vocab: Vocab) -> dict[str, float]:
         said = ask(model, vocab, [task.request for task in test], 10)
         right = sum(s == t.answer for s, t in zip(said, test, strict=True))
         found[name] = round(right / len(test), 3)
-    held_out = story_ids(0, N_HELD_OUT)
+    held_out = stories_as_ids(0, N_HELD_OUT)
     return {**found, "story_loss": round(text_loss(model, held_out, 128), 3)}
 
 

@@ -167,6 +167,17 @@ def reply_loss(model: nn.Module, batch: Chats) -> Tensor:
     return F.cross_entropy(logits[wanted], batch.ids[:, 1:][wanted])
 
 
+def prompts(requests: Sequence[str], vocab: Vocab) -> list[list[int]]:
+    """Each request as ids that end in <|assistant|>, for a model to reply to.
+
+    Raises:
+        ValueError: if there is no request, or the vocabulary lacks a word of one.
+    """
+    _check_vocab(requests, vocab)
+    laid = (chat_tokens([Turn("user", text)], prompt=True) for text in requests)
+    return [_encode([token for token, _ in tokens], vocab) for tokens in laid]
+
+
 def ask(
     model: nn.Module,
     vocab: Vocab,
@@ -183,12 +194,8 @@ def ask(
     Raises:
         ValueError: if there is no request, or the vocabulary lacks a word of one.
     """
-    _check_vocab(requests, vocab)
-    prompts = (chat_tokens([Turn("user", text)], prompt=True) for text in requests)
-    texts = [_encode([token for token, _ in laid], vocab) for laid in prompts]
-    ids, real = pad([text[::-1] for text in texts], 0)  # padded on the left
     device = next(model.parameters()).device
-    ids, real = ids.flip(1).to(device), real.flip(1).to(device)
+    ids, real = (x.to(device) for x in pad(prompts(requests, vocab), left=True))
     options = options or {"temperature": 0}
     with torch.no_grad():
         written = generate(model, ids, real, n_new, vocab.encode([END]), **options)

@@ -146,12 +146,15 @@ class Batch(NamedTuple):
 
 
 def pad(
-    rows: Sequence[Sequence[int]], pad_id: int = Vocab.pad
+    rows: Sequence[Sequence[int]], pad_id: int = Vocab.pad, left: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Put rows of different lengths into one rectangle.
 
+    Args:
+        left: fill up on the left, as for texts that a model is to write on.
+
     Returns:
-        ids: (B, T) int64, filled up with `pad_id` on the right.
+        ids: (B, T) int64, filled up with `pad_id` on the right, or the left.
         mask: (B, T) bool, True = a real token.
 
     Raises:
@@ -168,8 +171,9 @@ def pad(
     ids = torch.full((len(rows), max(map(len, rows))), pad_id)  # (B, T)
     mask = torch.zeros(ids.shape, dtype=torch.bool)
     for row, (tokens, here) in enumerate(zip(rows, mask, strict=True)):
-        ids[row, : len(tokens)] = torch.as_tensor(tokens)
-        here[: len(tokens)] = True
+        start = len(here) - len(tokens) if left else 0
+        ids[row, start : start + len(tokens)] = torch.as_tensor(tokens)
+        here[start : start + len(tokens)] = True
     return ids, mask
 
 

@@ -420,11 +420,12 @@ class GPT(nn.Module):
         if look or real is not None or (n_past and T > 1):
             mask = causal_mask(n, ids.device)[None, n_past:]  # (1, T, n)
             mask = mask if real is None else mask & real[:, None]
-        turn = None
-        if self.turns is not None:
-            turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
         follows = None if real is None else (position > 0)[..., None]
-        return Places(turn, mask, follows), position
+        return Places(self._turn(position), mask, follows), position
+
+    def _turn(self, position: Tensor) -> Tensor | None:
+        """The rotations at positions (B or 1, T): (2, B or 1, 1, T, d_k / 2)."""
+        return None if self.turns is None else self.turns[:, position][:, :, None]
 
     def _places_apart(self, documents: Tensor, ids: Tensor) -> tuple[Places, Tensor]:
         """As `_places`, for several texts in each row."""
@@ -438,7 +439,4 @@ class GPT(nn.Module):
                 f"a text should have at most max_len={self.config.max_len} tokens, "
                 f"one has {longest}: cut its beginning off"
             )
-        turn = None
-        if self.turns is not None:
-            turn = self.turns[:, position][:, :, None]  # (2, B, 1, T, d_k / 2)
-        return Places(turn, mask, (position > 0)[..., None]), position
+        return Places(self._turn(position), mask, (position > 0)[..., None]), position

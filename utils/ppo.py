@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from utils import rlhf
-from utils.chat import CHAT_TOKENS, Chats, Turn, chat_batch, chat_tokens
+from utils.chat import CHAT_TOKENS, Chats, Turn, chat_batch, prompts
 from utils.corpora import pad
 from utils.counts import check_count
 from utils.generation import stream
@@ -71,12 +71,9 @@ def rollout(
             included if it got there. Another token of the template ends a reply too.
         replies: as text, without <|end|>.
     """
-    prompts = [
-        vocab.encode([t for t, _ in chat_tokens([Turn("user", text)], prompt=True)])
-        for text in requests
-    ]
+    asked = prompts(requests, vocab)
     device = next(policy.parameters()).device
-    ids, real = (x.flip(1).to(device) for x in pad([p[::-1] for p in prompts], 0))
+    ids, real = (x.to(device) for x in pad(asked, left=True))
     ends = vocab.encode(
         [*CHAT_TOKENS, EOS, PAD, BOS]
     )  # what ends a reply, rightly or not
@@ -88,10 +85,10 @@ def rollout(
         if ended.all():
             break
     written = [[i for i in row if i >= 0] for row in torch.stack(chosen, 1).tolist()]
-    rows = [p + w for p, w in zip(prompts, written, strict=True)]
+    rows = [p + w for p, w in zip(asked, written, strict=True)]
     ids, real = pad(rows, 0)
     place = torch.arange(ids.shape[1])
-    starts = torch.tensor([len(p) for p in prompts])[:, None]
+    starts = torch.tensor([len(p) for p in asked])[:, None]
     batch = Chats(ids, real.long(), real & (place >= starts)).to(device)
     words = (vocab.decode(w[:-1] if w[-1] in ends else w) for w in written)
     return batch, [" ".join(reply) for reply in words]

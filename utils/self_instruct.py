@@ -103,8 +103,8 @@ class Writer:
         options = {"temperature": temperature, "generator": self.generator}
         for start in range(0, len(pages), self.batch_size):
             some = pages[start : start + self.batch_size]
-            texts = [self.vocab.encode(page.split())[::-1] for page in some]
-            ids, real = (x.flip(1).to(self.device) for x in pad(texts, 0))
+            texts = [self.vocab.encode(page.split()) for page in some]
+            ids, real = (x.to(self.device) for x in pad(texts, left=True))
             for new in generate(self.model, ids, real, n_new, stop, **options):
                 done = len(new) < n_new
                 found.append(" ".join(self.vocab.decode(new)) if done else None)
